@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bound values of a prepared statement's execution, as the record's `params`: a JSON array,
+ * built value by value.
+ *
+ *     null                                   NULL
+ *     -7, 18446744073709551615, 0.1          numbers, exact; a double in the fewest digits that
+ *                                            read back as it; "NaN", "Infinity", "-Infinity"
+ *     "text"                                 text in the connection's character set
+ *     {"base64":"…"}                         bytes, and text that cannot be converted
+ *     {"length":N,"truncated":true,"text":"…"}  a value cut at AUDIT_PARAM_VALUE_MAX; or "base64"
+ *     {"default":true}                       the column's default (bulk execute)
+ *     {"omitted":N}                          last: N more values had no room
+ *
+ * The object is reused from one execution to the next, and keeps its memory until it is trimmed.
+ */
+#ifndef SALLYPORT_AUDIT_PARAMS_H
+#define SALLYPORT_AUDIT_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#define AUDIT_PARAM_VALUE_MAX 4096 /* bytes recorded of one value, as sent */
+
+struct audit_converter;
+
+struct audit_params {
+    struct buffer json;
+    struct audit_converter *converter; /* made at the first text that is not UTF-8 */
+    const char *charset;               /* borrowed until the next params_begin() */
+    uint64_t values;
+    uint64_t omitted;
+    bool failed; /* out of memory: params_finish() says so */
+};
+
+/* Before the first use; all zero is not enough. */
+void params_init(struct audit_params *params);
+void params_release(struct audit_params *params);
+/* Frees what is more than `keep` bytes: for sessions that idle. */
+void params_trim(struct audit_params *params, size_t keep);
+
+/* An empty list. `charset` is the MySQL name of what text values come in; NULL: utf8mb4. */
+void params_begin(struct audit_params *params, const char *charset);
+
+void params_null(struct audit_params *params);
+/* The column's default, or leaving the column as it is (MariaDB's bulk execute). */
+void params_default(struct audit_params *params);
+/* A value that was sent and is not at hand. All that follow must be omitted too. */
+void params_omit(struct audit_params *params);
+void params_int(struct audit_params *params, int64_t value);
+void params_unsigned(struct audit_params *params, uint64_t value);
+void params_double(struct audit_params *params, double value);
+/* A FLOAT: in the fewest digits that read back as the same float. */
+void params_float(struct audit_params *params, float value);
+/* `full_length` is of the value as it was sent; `length` of it, or less, is at hand. */
+void params_text(struct audit_params *params, const void *bytes, size_t length,
+                 uint64_t full_length);
+void params_bytes(struct audit_params *params, const void *bytes, size_t length,
+                  uint64_t full_length);
+
+/* The JSON array, owned by the params and whole until they are begun again or trimmed. */
+bool params_finish(struct audit_params *params, const char **json, size_t *length,
+                   struct error *err) MUST_USE;
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command phase of a session: each command is framed, judged, recorded, sent; each answer is
+ * followed and completes its record.
+ */
+#ifndef SALLYPORT_PROXY_RELAY_H
+#define SALLYPORT_PROXY_RELAY_H
+
+#include "authz/use_scan.h"
+#include "protocol/command.h"
+#include "protocol/response.h"
+#include "protocol/statement.h"
+#include "audit/params.h"
+#include "proxy/session_internal.h"
+#include "tls/digest.h"
+
+#define RELAY_SPARE_EXCHANGES_MAX 256 /* kept by a worker for reuse */
+
+/* A command on its way: from the intent to the outcome. Pooled by the worker. */
+struct exchange {
+    struct exchange *next_spare;
+    struct audit_entry *entry;
+    int64_t started_us; /* monotonic */
+    uint8_t command;
+    uint8_t sequence;      /* of the command's last packet */
+    uint8_t option;        /* COM_SET_OPTION: 0 turns multi-statements on */
+    bool asks_infile;      /* its text can ask for a local file */
+    bool names_charset;    /* its text sets the client's character set, to: */
+    char charset[32];
+    uint16_t error_code;   /* denied: of the ERR packet */
+    const char *error_sqlstate;
+    char reason[AUTHZ_RULE_TEXT_MAX];
+    uint64_t bytes_in;
+    uint64_t length;       /* of the statement, once all of it has come */
+    bool has_digest;
+    uint8_t digest[32];    /* of the statement, when it was streamed or cut */
+    struct buffer text;    /* PREPARE: the text to remember; INIT_DB: the schema */
+};
+
+/* What the relay thinks of a command. */
+struct verdict {
+    enum { VERDICT_ALLOW, VERDICT_DENY, VERDICT_DROP, VERDICT_CLOSE, VERDICT_WAIT } action;
+    uint16_t code;        /* DENY, CLOSE: of the ERR packet */
+    const char *sqlstate;
+    char reason[AUTHZ_RULE_TEXT_MAX];
+};
+
+/* A command that could not go on yet, with copies of its bytes. */
+struct parked {
+    bool full;
+    bool decoded; /* its bound values are in relay.params already */
+    enum command_event event;
+    struct buffer raw;
+    struct buffer payload;
+    uint8_t last_sequence;
+};
+
+struct relay {
+    struct command_framer framer;
+    struct response_tracker *tracker;
+    struct statement_map *statements;
+    struct audit_params params; /* reused for each execute */
+    struct parked parked;
+    struct exchange *streaming; /* the command whose pieces are coming */
+    bool discarding;            /* … and are dropped: it was denied */
+    struct use_scan scan;       /* of the streamed text */
+    struct digest digest;       /* likewise */
+    bool any_schema;            /* no schema rule needs the text */
+    bool multi_statements;
+    bool local_infile;
+    struct exchange *infile;    /* the client sends a file for it */
+    struct infile_framer infile_framer;
+    struct exchange *changing;  /* COM_CHANGE_USER under way */
+    size_t prepared;            /* statements that are open */
+    bool has_status;            /* `status` is that of the last answer */
+    uint16_t status;            /* server status flags */
+    const char *charset;        /* of the client's statements; a literal, or charset_name */
+    char charset_name[32];
+};
+
+bool relay_create(struct session *session, struct error *err) MUST_USE;
+/* Finishes the records of what was on its way with outcome "unknown", and frees. */
+void relay_destroy(struct session *session);
+
+/* Takes the client's bytes; returns how many. */
+size_t relay_client_data(struct session *session, const uint8_t *data, size_t length);
+/* Takes the database's bytes; returns how many. */
+size_t relay_upstream_data(struct session *session, const uint8_t *data, size_t length);
+/* A parked command may go on now: room in the audit log, or no answers outstanding. */
+void relay_unpark(struct session *session);
+/* Whether nothing is on its way. */
+bool relay_idle(const struct session *session);
+/* The policy changed: what it says about schemas and files is looked up again. */
+void relay_follow_policy(struct session *session);
+/* Whether an ERR of ours may stand now, and with which sequence id. */
+bool relay_error_place(const struct session *session, uint8_t *sequence);
+
+/* Writes the ERR packets of denied commands whose turn has come. False: the session has ended. */
+bool relay_write_injected(struct session *session) MUST_USE;
+
+/* relay_answer.c: whether a statement's text can ask for a local file. */
+bool relay_asks_infile(struct byte_view text);
+
+/* relay_judge.c */
+void relay_judge(struct session *session, enum command_event event,
+                 const struct command_piece *piece, struct verdict *verdict);
+/* The schemas that a text switches to, judged. */
+void relay_judge_scan(struct session *session, const struct use_scan *scan,
+                      struct verdict *verdict);
+
+/* relay_charset.c: the character set that a SET statement names, into storage; NULL: it names none. */
+const char *relay_charset_of(struct byte_view text, char *storage, size_t size);
+
+/* relay_record.c */
+
+/* Decodes bound values into relay.params. False: they cannot be read, and the command must not be sent. */
+bool relay_decode_values(struct session *session, enum command_event event,
+                         struct byte_view payload, struct error *err) MUST_USE;
+/* The intent; relay_decode_values() came before. */
+bool relay_record(struct session *session, const struct command_piece *piece,
+                  struct exchange *exchange, enum audit_answer *answer,
+                  struct error *err) MUST_USE;
+/* The outcomes: the server's answer, denied, sent without an answer, and never known. */
+void relay_finish(struct session *session, struct exchange *exchange,
+                  const struct response_outcome *outcome);
+void relay_finish_denied(struct session *session, struct exchange *exchange);
+void relay_finish_sent(struct session *session, struct exchange *exchange);
+void relay_finish_unknown(struct session *session, struct exchange *exchange);
+
+/* exchange.c: the worker's pool. */
+struct exchange *exchange_take(struct worker *worker);
+void exchange_give(struct worker *worker, struct exchange *exchange);
+void exchange_free_spares(struct worker *worker);
+
+/* relay_change_user.c */
+void relay_change_user(struct session *session, struct byte_view payload,
+                       struct exchange *exchange);
+size_t relay_change_user_data(struct session *session, const uint8_t *data, size_t length);
+void relay_change_user_answer(struct session *session);
+void relay_change_user_accepted(struct session *session, struct byte_view ok);
+void relay_change_user_refused(struct session *session, struct byte_view err_payload);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The session's inside, shared by the session_*.c and relay_*.c files.
+ *
+ *   TLS-first listener                                  STARTTLS listener
+ *   CLIENT_TLS ─► HELLO ─► DIALLING ─► LOGIN            DIALLING ─► LOGIN ─► STARTTLS ─► LOGIN
+ *                                        │
+ *        LOGIN ─► AUTH (the client's plugin) ─► UPSTREAM_LOGIN ─► STARTING ─► READY ◄─► CHANGING
+ *
+ *   every state ─► ENDING (said why, closing) ─► CLOSED (freed)
+ *
+ * HELLO is skipped by clients without ALPN. STARTING waits for room in the audit log for session.start. CHANGING is
+ * COM_CHANGE_USER, which is judged and authenticated like a login. Each session ends with exactly one reason.
+ */
+#ifndef SALLYPORT_PROXY_SESSION_INTERNAL_H
+#define SALLYPORT_PROXY_SESSION_INTERNAL_H
+
+#include "audit/audit.h"
+#include "authz/authz.h"
+#include "base/buffer.h"
+#include "protocol/auth.h"
+#include "protocol/handshake.h"
+#include "proxy/reason.h"
+#include "proxy/session.h"
+#include "proxy/upstream.h"
+#include "tls/hello.h"
+#include "tls/stream.h"
+
+#define SESSION_ID_SIZE   20
+#define SESSION_LINGER_MS 2000 /* how long a last ERR may take to reach the client */
+
+enum session_state {
+    SESSION_CLIENT_TLS,
+    SESSION_HELLO,
+    SESSION_DIALLING,
+    SESSION_LOGIN,
+    SESSION_STARTTLS,
+    SESSION_AUTH,
+    SESSION_UPSTREAM_LOGIN,
+    SESSION_STARTING,
+    SESSION_READY,
+    SESSION_CHANGING,
+    SESSION_ENDING,
+    SESSION_CLOSED,
+    SESSION_STATE_COUNT,
+};
+
+/* Why the client's bytes are not taken now: bits of session.holds. */
+enum session_hold {
+    HOLD_LOGIN = 1,   /* the login is being worked on */
+    HOLD_BACKLOG = 2, /* the database does not take bytes fast enough */
+    HOLD_AUDIT = 4,   /* a command waits for room in the audit log */
+    HOLD_ANSWERS = 8, /* a command waits for earlier answers */
+};
+
+struct relay; /* the command phase: relay.h */
+
+struct session {
+    struct worker *worker;
+    struct session *next, *previous;
+    char id[SESSION_ID_SIZE];
+    enum session_state state;
+    enum reason reason;
+    int64_t started_us;       /* wall time */
+    int64_t started_monotonic_us;
+
+    struct snapshot *snapshot; /* what it is judged by; changes on reload */
+    size_t listener;           /* index into the snapshot's listeners */
+    const struct database *database; /* of `dialled`, which the upstream holds too */
+    struct snapshot *dialled;        /* the snapshot whose database it uses */
+    struct authz_roles roles;
+    struct authz_limits limits;
+
+    struct stream *client;
+    struct upstream *upstream;
+    uv_timer_t timer;
+    unsigned open_handles; /* timer and client stream: memory goes with the last, and the last record */
+    unsigned holds;
+
+    struct buffer input; /* bytes of an incomplete hello or login packet */
+    struct hello_local local;
+    uint8_t client_sequence; /* of the client's next packet in login and CHANGING */
+    uint32_t offered;        /* capabilities in our greeting to the client */
+    char offered_plugin[HANDSHAKE_PLUGIN_MAX];
+    uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE]; /* ours, in the greeting to the client */
+    struct handshake_login login; /* of the login or change of user under way */
+    struct buffer attributes;     /* what login.attributes points into */
+    struct auth_server auth;
+    struct buffer last_auth; /* payload to send before the OK */
+
+    char mysql_user[HANDSHAKE_USER_MAX];
+    char schema[HANDSHAKE_SCHEMA_MAX];
+    uint32_t capabilities; /* of the command phase, the same on both legs */
+    bool identified;       /* the client's certificate is verified and stream_peer() valid */
+    bool pending;          /* counted as not logged in */
+    bool logged_in;        /* counted for its bot */
+    bool started;          /* session.start was recorded: session.end is owed */
+    bool ended_recorded;
+    bool drain;            /* ends when the running commands have been answered */
+    struct audit_prefix prefix;
+    int64_t record_deadline_us; /* monotonic: until when it waits for room in the audit log */
+    char why[ERROR_MESSAGE_SIZE]; /* text of the ending, for the record */
+    uint16_t error_code;          /* of the ERR that went to the client; 0: none */
+    char error_sqlstate[6];
+
+    uint64_t bytes_in, bytes_out; /* of the command phase */
+    int64_t last_activity_us;     /* monotonic */
+    struct relay *relay;
+};
+
+/* The one setter of the state: logs and refuses what the table does not declare. */
+bool session_move(struct session *session, enum session_state to) MUST_USE;
+const char *session_state_name(enum session_state state);
+
+/* The bot's name for messages; "unknown" before the certificate was verified. */
+const char *session_bot(const struct session *session);
+
+/* Holds or takes the client's bytes; see enum session_hold. */
+void session_hold_client(struct session *session, enum session_hold why);
+void session_release_client(struct session *session, enum session_hold why);
+
+/* Writes to the client; a client that cannot be written to ends the session. */
+bool session_write(struct session *session, const void *bytes, size_t length) MUST_USE;
+bool session_write_buffer(struct session *session, const struct buffer *buffer) MUST_USE;
+
+/* Ends the session without a word to the client. `why` goes to the record. Safe to call twice: the first reason stays. */
+void session_end(struct session *session, enum reason reason, const char *why, ...)
+    PRINTF_LIKE(3, 4);
+
+/*
+ * Sends an ERR packet "sallyport: bot NAME: <message>" where one may stand, and ends the session.
+ */
+void session_fail(struct session *session, enum reason reason, uint16_t code, const char *sqlstate,
+                  const char *message, ...) PRINTF_LIKE(5, 6);
+
+/* (Re)starts the one timer of the session by what its state is due to do next. */
+void session_arm_timer(struct session *session);
+
+/* session_login.c: from the first byte to READY. */
+size_t session_login_data(struct session *session, const uint8_t *data, size_t length);
+void session_client_secured(struct session *session);
+void session_dial(struct session *session);
+void session_start_relay(struct session *session);
+extern const struct upstream_events session_upstream_events;
+
+/* session_decide.c: what the policy says. */
+bool session_map_roles(struct session *session, struct error *err) MUST_USE;
+void session_decide(const struct session *session, const char *mysql_user, const char *schema,
+                    struct authz_decision *decision);
+
+/* session_record.c: session.start, session.denied, session.end. */
+bool session_render_prefix(struct session *session, struct error *err) MUST_USE;
+/* True when it was recorded, false when it must wait for room; failing ends the session. */
+bool session_record_start(struct session *session) MUST_USE;
+bool session_record_end(struct session *session) MUST_USE;
+
+#endif

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the first byte to the command phase: hello, greeting, STARTTLS, login on both legs. */
+#include "proxy/session_internal.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "protocol/packet.h"
+#include "proxy/relay.h"
+#include "tls/auth_crypto.h"
+
+static const struct listener_settings *listener_of(const struct session *session)
+{
+    return &session->snapshot->settings.proxy.listeners[session->listener];
+}
+
+/* Goes over to a state whose next event is the client's. A move that is refused ends the session. */
+static void wait_for(struct session *session, enum session_state state)
+{
+    if (!session_move(session, state))
+        session_end(session, REASON_INTERNAL, "an undeclared move to %s", session_state_name(state));
+}
+
+/* --- the certificate and the hello ------------------------------------------------------------ */
+
+/* The policy is asked as soon as the database is known: nobody without a role makes us dial. */
+static void admit(struct session *session, const char *database)
+{
+    struct error err = {0};
+    struct authz_decision decision = {0};
+    session->database = snapshot_database(session->snapshot, database);
+    if (!session_map_roles(session, &err)) {
+        session_fail(session, REASON_DENIED, 1045, "28000", "%s", err.message);
+        return;
+    }
+    if (session->database)
+        session_decide(session, NULL, NULL, &decision);
+    /* A database that does not exist and one that is not allowed look alike from outside. */
+    if (!decision.allowed) {
+        session_fail(session, REASON_DENIED, 1045, "28000",
+                     "no role allows database %s; ask who runs the proxy for a role, or check the "
+                     "name in the tunnel's configuration",
+                     database);
+        return;
+    }
+    session_dial(session);
+}
+
+void session_dial(struct session *session)
+{
+    struct error err = {0};
+    if (session->worker->draining) {
+        session_fail(session, REASON_DRAINING, 1053, "08S01",
+                     "the proxy is stopping: connect again");
+        return;
+    }
+    if (session->state != SESSION_DIALLING && !session_move(session, SESSION_DIALLING))
+        return;
+    session->dialled = snapshot_ref(session->snapshot);
+    session_hold_client(session, HOLD_LOGIN);
+    if (!upstream_open(&session->worker->upstreams, session->snapshot, session->database,
+                       &session_upstream_events, session, &session->upstream, &err))
+        session_fail(session, REASON_UPSTREAM_UNREACHABLE, 1159, "08S01", "%s", err.message);
+}
+
+/* Without a hello, the listener says which database is meant. */
+static void admit_without_hello(struct session *session)
+{
+    const char *database = listener_of(session)->database;
+    if (!session_move(session, SESSION_HELLO))
+        return;
+    if (database)
+        admit(session, database);
+    else
+        session_fail(session, REASON_DENIED, 1045, "28000",
+                     "no database was named: use `sallyport tunnel`, or a listener with "
+                     "\"database\"");
+}
+
+void session_client_secured(struct session *session)
+{
+    session->identified = true;
+    log_debug("client secured", "bot", session_bot(session), "cipher",
+              stream_cipher(session->client), "alpn", stream_alpn(session->client), NULL);
+    if (session->state == SESSION_STARTTLS) {
+        struct error err = {0};
+        if (!session_map_roles(session, &err))
+            session->roles.count = 0; /* the login says so, where an ERR packet can stand */
+        if (session_move(session, SESSION_LOGIN))
+            return;
+    }
+    const char *alpn = stream_alpn(session->client);
+    if (alpn && strcmp(alpn, TLS_ALPN_MYSQL) == 0)
+        wait_for(session, SESSION_HELLO);
+    else
+        admit_without_hello(session);
+}
+
+static void take_hello(struct session *session)
+{
+    struct hello hello;
+    struct error err = {0};
+    size_t consumed = 0;
+    switch (hello_read(byte_view(buffer_bytes(&session->input), buffer_length(&session->input)),
+                       &hello, &consumed, &err)) {
+    case HELLO_NEED_MORE:
+        return;
+    case HELLO_MALFORMED:
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000", "%s", err.message);
+        return;
+    case HELLO_COMPLETE:
+        break;
+    }
+    buffer_consume(&session->input, consumed);
+    session->local = hello.local;
+    /* A ready connection counts from the moment that it is used. */
+    session->started_us = clock_wall_us();
+    session->started_monotonic_us = clock_monotonic_us();
+    if (buffer_length(&session->input) > 0)
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000",
+                     "bytes came before the server's greeting");
+    else
+        admit(session, hello.database);
+}
+
+/* --- the greeting ------------------------------------------------------------------------------ */
+
+static void random_scramble(uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE])
+{
+    auth_crypto()->random(scramble, HANDSHAKE_SCRAMBLE_SIZE);
+    for (size_t i = 0; i < HANDSHAKE_SCRAMBLE_SIZE; i++)
+        scramble[i] = (uint8_t)(33 + scramble[i] % 90); /* printable: no NUL, as servers do */
+}
+
+static void on_greeted(void *owner, const struct handshake_greeting *upstream)
+{
+    struct session *session = owner;
+    const char *previous = log_enter(session->id);
+    struct handshake_greeting greeting;
+    uint8_t storage[1024];
+    struct buffer packet;
+    struct error err = {0};
+    random_scramble(session->scramble);
+    handshake_greeting_for_client(upstream, listener_of(session)->starttls, session->scramble,
+                                  &greeting);
+    session->offered = greeting.capabilities;
+    memcpy(session->offered_plugin, greeting.plugin, sizeof session->offered_plugin);
+    session->client_sequence = 1;
+    buffer_init_fixed(&packet, storage, sizeof storage);
+    if (!handshake_greeting_append(&packet, &greeting, &err))
+        session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
+    else if (session_move(session, SESSION_LOGIN) && session_write_buffer(session, &packet))
+        session_release_client(session, HOLD_LOGIN);
+    log_leave(previous);
+}
+
+/* --- the client's login ------------------------------------------------------------------------ */
+
+static void start_upstream_login(struct session *session)
+{
+    struct error err = {0};
+    session_hold_client(session, HOLD_LOGIN);
+    if (session_move(session, SESSION_UPSTREAM_LOGIN) &&
+        !upstream_login(session->upstream, &session->login, &err))
+        session_fail(session, REASON_UPSTREAM_TLS, 1159, "08S01", "%s", err.message);
+}
+
+/* Sends a payload of the client's authentication in its turn. */
+static bool send_auth(struct session *session, const struct buffer *payload)
+{
+    uint8_t storage[1024];
+    struct buffer packet;
+    struct error err = {0};
+    buffer_init_fixed(&packet, storage, sizeof storage);
+    if (!packet_append(&packet, session->client_sequence++, buffer_bytes(payload),
+                       buffer_length(payload), &err)) {
+        session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
+        return false;
+    }
+    return session_write_buffer(session, &packet);
+}
+
+/* What the client's plugin wants next; true when the client has done its part. */
+static bool auth_step_done(struct session *session, enum auth_step step)
+{
+    if (step == AUTH_ACCEPTED)
+        return true;
+    if (step == AUTH_SEND && send_auth(session, &session->last_auth))
+        buffer_clear(&session->last_auth);
+    return false;
+}
+
+/* Counts the session for its bot. */
+static bool count_login(struct session *session)
+{
+    struct error err = {0};
+    if (registry_login(session->worker->shared->registry, session_bot(session),
+                       session->limits.sessions, &err)) {
+        session->pending = false;
+        session->logged_in = true;
+        return true;
+    }
+    session_fail(session, REASON_LIMIT, 1040, "08004", "%s", err.message);
+    return false;
+}
+
+static bool judge_login(struct session *session)
+{
+    const struct handshake_login *login = &session->login;
+    struct authz_decision decision;
+    struct error err = {0};
+    if (!session->identified) {
+        session_fail(session, REASON_DENIED, 1045, "28000",
+                     "TLS with a client certificate is required: set ssl-cert and ssl-key");
+        return false;
+    }
+    if (!session_map_roles(session, &err)) {
+        session_fail(session, REASON_DENIED, 1045, "28000", "%s", err.message);
+        return false;
+    }
+    memcpy(session->mysql_user, login->user, sizeof session->mysql_user);
+    memcpy(session->schema, login->schema, sizeof session->schema);
+    session_decide(session, login->user, NULL, &decision);
+    bool user_allowed = decision.allowed;
+    if (user_allowed && login->schema[0])
+        session_decide(session, login->user, login->schema, &decision);
+    if (!decision.allowed) {
+        session_fail(session, REASON_DENIED, user_allowed ? 1044 : 1045,
+                     user_allowed ? "42000" : "28000", "%s", decision.rule);
+        return false;
+    }
+    session->limits = decision.limits;
+    return count_login(session);
+}
+
+/* Keeps what the login's views point into, because the input buffer moves on. */
+static bool keep_attributes(struct session *session, struct error *err)
+{
+    struct handshake_login *login = &session->login;
+    buffer_clear(&session->attributes);
+    if (!buffer_append(&session->attributes, login->attributes.data, login->attributes.length, err))
+        return false;
+    login->attributes =
+        byte_view(buffer_bytes(&session->attributes), buffer_length(&session->attributes));
+    return true;
+}
+
+/* Local files reach the server's permission only where a role allows them. */
+static void settle_capabilities(struct session *session)
+{
+    struct handshake_login *login = &session->login;
+    const struct authz_request request = {
+        .database = session->database->name,
+        .labels = session->database->labels,
+        .label_count = session->database->label_count,
+        .mysql_user = session->mysql_user,
+    };
+    struct authz_decision decision;
+    authz_decide_feature(&session->roles, &request, AUTHZ_LOCAL_INFILE, &decision);
+    if (!decision.allowed)
+        login->capabilities &= ~CAPABILITY_LOCAL_FILES;
+    session->capabilities = login->capabilities;
+}
+
+static void take_login(struct session *session, struct byte_view payload)
+{
+    struct error err = {0};
+    enum auth_step step;
+    if (!handshake_login_read(payload, session->offered, &session->login, &err)) {
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
+        return;
+    }
+    if (session->login.is_ssl_request) {
+        if (session->identified)
+            session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01",
+                         "TLS was asked for twice");
+        else if (session_move(session, SESSION_STARTTLS) &&
+                 !stream_start_tls(session->client, session->snapshot->server_tls, NULL, &err))
+            session_end(session, REASON_CLIENT_TLS, "%s", err.message);
+        return;
+    }
+    if (!judge_login(session))
+        return;
+    settle_capabilities(session);
+    if (!auth_server_begin(&session->auth, session->offered_plugin, session->scramble, &session->login,
+                           &session->last_auth, &step, &err) ||
+        !keep_attributes(session, &err))
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
+    else if (auth_step_done(session, step))
+        start_upstream_login(session);
+    else if (session->state == SESSION_LOGIN)
+        wait_for(session, SESSION_AUTH);
+}
+
+static void take_auth(struct session *session, struct byte_view payload)
+{
+    struct error err = {0};
+    enum auth_step step;
+    buffer_clear(&session->last_auth);
+    if (!auth_server_feed(&session->auth, payload, &session->last_auth, &step, &err))
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
+    else if (auth_step_done(session, step))
+        start_upstream_login(session);
+}
+
+static void take_packet(struct session *session, struct byte_view payload)
+{
+    if (session->state == SESSION_LOGIN)
+        take_login(session, payload);
+    else
+        take_auth(session, payload);
+}
+
+/* One packet at a time: a client has its turn only once before an answer. */
+static size_t take_packets(struct session *session, size_t before, size_t length)
+{
+    struct byte_view payload;
+    struct error err = {0};
+    size_t consumed = 0;
+    bool found = false;
+    if (!packet_take(byte_view(buffer_bytes(&session->input), buffer_length(&session->input)),
+                     PACKET_LOGIN_MAX, session->client_sequence, &found, &payload, &consumed,
+                     &err)) {
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000", "%s", err.message);
+        return length;
+    }
+    if (!found)
+        return length;
+    bool more = buffer_length(&session->input) > consumed;
+    session->client_sequence++;
+    take_packet(session, payload);
+    buffer_trim(&session->input, 0);
+    if (session->state == SESSION_STARTTLS)
+        return consumed - before; /* what follows is the client's first TLS record */
+    if (more)
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000",
+                     "more came than one packet of the login");
+    return length;
+}
+
+size_t session_login_data(struct session *session, const uint8_t *data, size_t length)
+{
+    struct error err = {0};
+    size_t before = buffer_length(&session->input);
+    if (session->state != SESSION_HELLO && session->state != SESSION_LOGIN &&
+        session->state != SESSION_AUTH) {
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000",
+                     "bytes came before the answer to the login");
+        return length;
+    }
+    if (!buffer_append(&session->input, data, length, &err)) {
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000", "%s", err.message);
+        return length;
+    }
+    if (session->state != SESSION_HELLO)
+        return take_packets(session, before, length);
+    take_hello(session);
+    return length;
+}
+
+/* --- the database's answer --------------------------------------------------------------------- */
+
+/* The OK packet goes to the client with the sequence id of its own leg. */
+static bool send_ok(struct session *session, struct byte_view ok)
+{
+    struct buffer packet;
+    struct error err = {0};
+    if (buffer_length(&session->last_auth) > 0 && !send_auth(session, &session->last_auth))
+        return false;
+    buffer_trim(&session->last_auth, 0);
+    buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
+    bool sent = packet_append(&packet, session->client_sequence++, ok.data, ok.length, &err) &&
+                session_write_buffer(session, &packet);
+    buffer_release(&packet);
+    return sent;
+}
+
+/* STARTING -> READY, once session.start is in the log. */
+void session_start_relay(struct session *session)
+{
+    struct error err = {0};
+    if (!session_record_start(session))
+        return;
+    if (!relay_create(session, &err)) {
+        session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
+        return;
+    }
+    struct byte_view ok = byte_view(buffer_bytes(&session->input), buffer_length(&session->input));
+    if (!send_ok(session, ok) || !session_move(session, SESSION_READY))
+        return;
+    buffer_trim(&session->input, 0);
+    buffer_trim(&session->attributes, 0);
+    session->last_activity_us = clock_monotonic_us();
+    atomic_fetch_add_explicit(&session->worker->counters.logged_in, 1, memory_order_relaxed);
+    log_info("session started", "bot", session_bot(session), "database", session->database->name,
+             "user", session->mysql_user, "from", stream_peer_address(session->client), NULL);
+    session_release_client(session, HOLD_LOGIN);
+    if (session->drain)
+        session_drain(session);
+}
+
+static void on_accepted(void *owner, struct byte_view ok)
+{
+    struct session *session = owner;
+    struct error err = {0};
+    const char *previous = log_enter(session->id);
+    if (session->state == SESSION_CHANGING) {
+        relay_change_user_accepted(session, ok);
+    } else if (session_move(session, SESSION_STARTING)) {
+        /* The OK waits in the input buffer, which nothing else uses until the client may go on. */
+        if (buffer_append(&session->input, ok.data, ok.length, &err))
+            session_start_relay(session);
+        else
+            session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
+    }
+    log_leave(previous);
+}
+
+/* The database's own ERR goes to the client as it is: it says more than we could. */
+static void pass_refusal(struct session *session, struct byte_view payload)
+{
+    struct packet_err refusal = {0};
+    struct error err = {0};
+    struct buffer packet;
+    uint8_t sequence = session->state == SESSION_DIALLING ? 0 : session->client_sequence;
+    if (!packet_err_read(payload, &refusal, &err)) {
+        session_fail(session, REASON_UPSTREAM_PROTOCOL, 1159, "08S01", "%s", err.message);
+        return;
+    }
+    buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
+    if (packet_append(&packet, sequence, payload.data, payload.length, &err) &&
+        session_write_buffer(session, &packet)) {
+        session->error_code = refusal.code;
+        memcpy(session->error_sqlstate, refusal.sqlstate, sizeof session->error_sqlstate);
+        session_end(session, REASON_UPSTREAM_REFUSED, "database %s refused: %.*s",
+                    session->database->name, (int)refusal.message.length,
+                    (const char *)refusal.message.data);
+    }
+    buffer_release(&packet);
+}
+
+static void on_refused(void *owner, struct byte_view payload)
+{
+    struct session *session = owner;
+    const char *previous = log_enter(session->id);
+    session->upstream = NULL;
+    if (session->state == SESSION_CHANGING)
+        relay_change_user_refused(session, payload);
+    else
+        pass_refusal(session, payload);
+    log_leave(previous);
+}
+
+static size_t on_upstream_data(void *owner, const uint8_t *data, size_t length)
+{
+    struct session *session = owner;
+    const char *previous = log_enter(session->id);
+    size_t taken = relay_upstream_data(session, data, length);
+    log_leave(previous);
+    return taken;
+}
+
+static void on_upstream_drained(void *owner)
+{
+    session_release_client(owner, HOLD_BACKLOG);
+}
+
+static enum reason fault_reason(enum upstream_fault fault, const struct error *err)
+{
+    if (err->code == ERROR_TIMEOUT)
+        return REASON_UPSTREAM_TIMEOUT;
+    switch (fault) {
+    case UPSTREAM_UNREACHABLE:
+        return REASON_UPSTREAM_UNREACHABLE;
+    case UPSTREAM_TLS:
+        return REASON_UPSTREAM_TLS;
+    case UPSTREAM_PROTOCOL:
+        return REASON_UPSTREAM_PROTOCOL;
+    case UPSTREAM_LOST:
+        break;
+    }
+    return REASON_UPSTREAM_CLOSED;
+}
+
+static void on_lost(void *owner, enum upstream_fault fault, const struct error *err)
+{
+    struct session *session = owner;
+    const char *previous = log_enter(session->id);
+    session->upstream = NULL;
+    session_fail(session, fault_reason(fault, err), 1159, "08S01", "%s", err->message);
+    log_leave(previous);
+}
+
+const struct upstream_events session_upstream_events = {
+    .greeted = on_greeted,
+    .accepted = on_accepted,
+    .refused = on_refused,
+    .data = on_upstream_data,
+    .drained = on_upstream_drained,
+    .lost = on_lost,
+};

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "proxy/relay.h"
+#include "proxy/session.h"
+
+/* Connections that wait to be accepted, for each listener of each worker. */
+#define LISTEN_BACKLOG 1024
+
+/* --- the list of sessions --------------------------------------------------------------------- */
+
+void worker_add_session(struct worker *worker, struct session *session)
+{
+    session->previous = NULL;
+    session->next = worker->sessions;
+    if (session->next)
+        session->next->previous = session;
+    worker->sessions = session;
+    worker->session_count++;
+}
+
+static void close_loop_handles(struct worker *worker);
+
+/* The last session or upstream connection of a worker that drains takes the worker with it. */
+static void try_finish(struct worker *worker)
+{
+    if (worker->draining && worker->session_count == 0 && worker->upstreams.count == 0 &&
+        !worker->stopping) {
+        worker->stopping = true;
+        close_loop_handles(worker);
+    }
+}
+
+void worker_remove_session(struct worker *worker, struct session *session)
+{
+    if (session->previous)
+        session->previous->next = session->next;
+    else
+        worker->sessions = session->next;
+    if (session->next)
+        session->next->previous = session->previous;
+    worker->session_count--;
+    try_finish(worker);
+}
+
+/* Calls `visit` for each session; one that ends during its visit stays in memory until the loop runs. */
+static void each_session(struct worker *worker, void (*visit)(struct session *session))
+{
+    struct session *session = worker->sessions;
+    while (session) {
+        struct session *next = session_next(session);
+        visit(session);
+        session = next;
+    }
+}
+
+/* --- what the main thread asks for -------------------------------------------------------------- */
+
+static void take_snapshot(struct worker *worker, struct snapshot *snapshot)
+{
+    snapshot_unref(worker->snapshot);
+    worker->snapshot = snapshot;
+    each_session(worker, session_follow_policy);
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    log_warning("the drain timeout has passed: running commands are cut off", NULL);
+    each_session(worker, session_stop);
+}
+
+static void begin_drain(struct worker *worker)
+{
+    worker->draining = true;
+    uint64_t timeout = (uint64_t)worker->snapshot->settings.proxy.limits.drain_timeout_ms;
+    uv_timer_start(&worker->drain_timer, on_drain_timeout, timeout, 0);
+    each_session(worker, session_drain);
+    try_finish(worker);
+}
+
+static void on_wake(uv_async_t *async)
+{
+    struct worker *worker = async->data;
+    struct snapshot *snapshot = atomic_exchange(&worker->next_snapshot, NULL);
+    if (snapshot)
+        take_snapshot(worker, snapshot);
+    if (atomic_exchange(&worker->room_came, false))
+        each_session(worker, session_audit_room);
+    if (atomic_load(&worker->drain_asked) && !worker->draining)
+        begin_drain(worker);
+    if (atomic_exchange(&worker->stop_asked, false)) {
+        worker->draining = true;
+        each_session(worker, session_stop);
+        try_finish(worker);
+    }
+}
+
+/* From the audit writer's thread. */
+static void on_audit_room(void *arg)
+{
+    struct worker *worker = arg;
+    atomic_store(&worker->room_came, true);
+    uv_async_send(&worker->wake);
+}
+
+void worker_reload(struct worker *worker, struct snapshot *snapshot)
+{
+    snapshot_unref(atomic_exchange(&worker->next_snapshot, snapshot_ref(snapshot)));
+    uv_async_send(&worker->wake);
+}
+
+void worker_drain(struct worker *worker)
+{
+    atomic_store(&worker->drain_asked, true);
+    uv_async_send(&worker->wake);
+}
+
+void worker_stop(struct worker *worker)
+{
+    atomic_store(&worker->stop_asked, true);
+    uv_async_send(&worker->wake);
+}
+
+/* --- listening ---------------------------------------------------------------------------------- */
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct listener *listener = stream->data;
+    if (status < 0)
+        log_warning("a listener failed to accept", "error", uv_strerror(status), NULL);
+    else
+        session_accept(listener);
+}
+
+static bool listen_on(struct listener *listener, int socket, struct error *err)
+{
+    int status = uv_tcp_open(&listener->tcp, socket);
+    if (status != 0)
+        close(socket);
+    else
+        status = uv_listen((uv_stream_t *)&listener->tcp, LISTEN_BACKLOG, on_connection);
+    return status == 0 || error_set(err, ERROR_SYSTEM, "cannot listen: %s", uv_strerror(status));
+}
+
+static bool open_listeners(struct worker *worker, const int *sockets, struct error *err)
+{
+    size_t count = worker->snapshot->settings.proxy.listener_count;
+    bool good = true;
+    worker->listeners = calloc(count, sizeof *worker->listeners);
+    for (size_t i = 0; i < count; i++) {
+        if (!worker->listeners) {
+            good = error_set(err, ERROR_MEMORY, "out of memory");
+            close(sockets[i]);
+            continue;
+        }
+        struct listener *listener = &worker->listeners[i];
+        listener->worker = worker;
+        listener->index = i;
+        uv_tcp_init(&worker->loop, &listener->tcp);
+        listener->tcp.data = listener;
+        worker->listener_count++;
+        if (!listen_on(listener, sockets[i], err))
+            good = false;
+    }
+    return good;
+}
+
+/* --- the thread ----------------------------------------------------------------------------------- */
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void close_loop_handles(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->listener_count; i++)
+        close_handle((uv_handle_t *)&worker->listeners[i].tcp);
+    close_handle((uv_handle_t *)&worker->drain_timer);
+    close_handle((uv_handle_t *)&worker->wake);
+    if (worker->streams)
+        stream_loop_destroy(worker->streams);
+}
+
+static void release(struct worker *worker)
+{
+    exchange_free_spares(worker);
+    snapshot_unref(worker->snapshot);
+    snapshot_unref(atomic_exchange(&worker->next_snapshot, NULL));
+    free(worker->listeners);
+}
+
+static void run(void *arg)
+{
+    struct worker *worker = arg;
+    char name[16];
+    snprintf(name, sizeof name, "worker-%u", worker->index);
+    pthread_setname_np(pthread_self(), name);
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+    int status = uv_loop_close(&worker->loop);
+    if (status != 0)
+        log_error("a worker left handles open", "error", uv_strerror(status), NULL);
+    release(worker);
+}
+
+static void on_upstreams_emptied(void *arg)
+{
+    try_finish(arg);
+}
+
+static bool prepare(struct worker *worker, const int *sockets, struct error *err)
+{
+    uv_loop_init(&worker->loop);
+    uv_async_init(&worker->loop, &worker->wake, on_wake);
+    worker->wake.data = worker;
+    uv_timer_init(&worker->loop, &worker->drain_timer);
+    worker->drain_timer.data = worker;
+    bool good = open_listeners(worker, sockets, err) &&
+                stream_loop_create(&worker->loop, &worker->streams, err);
+    worker->upstreams = (struct upstream_home){.loop = &worker->loop,
+                                               .shared = worker->streams,
+                                               .emptied = on_upstreams_emptied,
+                                               .arg = worker};
+    worker->lane = audit_log_lane(worker->shared->audit, worker->index);
+    audit_lane_on_room(worker->lane, on_audit_room, worker);
+    return good;
+}
+
+bool worker_start(struct worker *worker, unsigned index, struct worker_shared *shared,
+                  struct snapshot *snapshot, const int *sockets, struct error *err)
+{
+    worker->index = index;
+    worker->shared = shared;
+    worker->snapshot = snapshot_ref(snapshot);
+    bool good = prepare(worker, sockets, err);
+    if (good && uv_thread_create(&worker->thread, run, worker) != 0)
+        good = error_set(err, ERROR_SYSTEM, "cannot start a thread");
+    if (good)
+        return true;
+    close_loop_handles(worker);
+    run(worker);
+    return false;
+}
+
+void worker_join(struct worker *worker)
+{
+    uv_thread_join(&worker->thread);
+}
