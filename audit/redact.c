@@ -142,7 +142,7 @@ static void lex_line_comment(struct lexer *lexer, struct token *token)
 {
     const uint8_t *end = memchr(lexer->at, '\n', left_of(lexer));
     token->kind = TOKEN_COMMENT;
-    token_inside(token, lexer->at, end ? end : lexer->end);
+    token_inside(token, lexer->at + (*lexer->at == '#' ? 1 : 2), end ? end : lexer->end);
     lexer->at = end ? end : lexer->end;
 }
 

@@ -14,9 +14,8 @@
 #include "audit/show.h"
 #include "base/clock.h"
 #include "base/glob.h"
+#include "cli/exit.h"
 #include "proxy/settings.h"
-
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 #define AUDIT_TAIL_DEFAULT 20 /* records that `tail` begins with */
 #define AUDIT_WIDTH_MAX    10000
@@ -244,22 +243,17 @@ static void read_terminal(struct audit_show *show)
 }
 
 /* The directory as the configuration names it; the caller frees it. */
-static char *configured_directory(const char *file)
+static bool configured_directory(const char *file, char **directory, struct error *err)
 {
     struct settings settings;
     struct config *config;
-    struct error err;
-    if (!settings_load(file, &settings, &config, &err)) {
-        fprintf(stderr, "sallyport audit: %s\n", err.message);
-        return NULL;
-    }
-    char *directory = NULL;
-    if (settings.audit.directory)
-        directory = strdup(settings.audit.directory);
-    if (!directory)
-        fprintf(stderr, "sallyport audit: %s has no audit.directory\n", file);
+    if (!settings_load(file, &settings, &config, err))
+        return false;
+    const char *named = settings.audit.directory;
+    *directory = named ? strdup(named) : NULL;
     config_free(config);
-    return directory;
+    return *directory ||
+           error_set(err, ERROR_CONFIG, "%s: it has no audit.directory to read from", file);
 }
 
 static int run(const struct audit_show *show)
@@ -293,9 +287,10 @@ static int show_log(const struct command *command)
     if (!command->directory == !command->config)
         return refuse("%s", "say where the log is, with either --config or --directory");
     read_terminal(&show);
-    char *configured = command->config ? configured_directory(command->config) : NULL;
-    if (command->config && !configured)
-        return EXIT_USAGE;
+    char *configured = NULL;
+    struct error err;
+    if (command->config && !configured_directory(command->config, &configured, &err))
+        return exit_with(&err);
     show.directory = configured ? configured : command->directory;
     code = run(&show);
     free(configured);

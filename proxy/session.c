@@ -84,8 +84,9 @@ void session_release_client(struct session *session, enum session_hold why)
 
 static void session_free(struct session *session)
 {
+    if (session->busy)
+        worker_set_busy(session->worker, false);
     worker_remove_session(session->worker, session);
-    log_debug("session freed", NULL);
     buffer_release(&session->input);
     buffer_release(&session->attributes);
     buffer_release(&session->last_auth);
@@ -554,21 +555,35 @@ void session_follow_policy(struct session *session)
     log_leave(previous);
 }
 
+/* A connection that nobody has used yet, such as those that tunnels keep ready, goes without a word. */
+static bool is_unused(const struct session *session)
+{
+    return session->state == SESSION_CLIENT_TLS ||
+           (session->state == SESSION_HELLO && buffer_length(&session->input) == 0);
+}
+
+static void stop(struct session *session)
+{
+    if (is_unused(session))
+        session_end(session, REASON_UNUSED, "the proxy is stopping");
+    else
+        session_fail(session, REASON_DRAINING, 1053, "08S01",
+                     "the proxy is stopping: connect again");
+}
+
 void session_drain(struct session *session)
 {
     const char *previous = log_enter(session->id);
     session->drain = true;
-    if (session->state == SESSION_READY && relay_idle(session))
-        session_fail(session, REASON_DRAINING, 1053, "08S01", "the proxy is stopping: connect again");
-    else if (session->state == SESSION_HELLO && buffer_length(&session->input) == 0)
-        session_end(session, REASON_UNUSED, "the proxy is stopping");
+    if (is_unused(session) || (session->state == SESSION_READY && relay_idle(session)))
+        stop(session);
     log_leave(previous);
 }
 
 void session_stop(struct session *session)
 {
     const char *previous = log_enter(session->id);
-    session_fail(session, REASON_DRAINING, 1053, "08S01", "the proxy is stopping: connect again");
+    stop(session);
     log_leave(previous);
 }
 

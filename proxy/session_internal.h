@@ -96,6 +96,7 @@ struct session {
     bool logged_in;        /* counted for its bot */
     bool started;          /* session.start was recorded: session.end is owed */
     bool ended_recorded;
+    bool busy;             /* it has dialled a database */
     bool drain;            /* ends when the running commands have been answered */
     struct audit_prefix prefix;
     int64_t record_deadline_us; /* monotonic: until when it waits for room in the audit log */

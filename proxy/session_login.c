@@ -58,6 +58,8 @@ void session_dial(struct session *session)
     if (session->state != SESSION_DIALLING && !session_move(session, SESSION_DIALLING))
         return;
     session->dialled = snapshot_ref(session->snapshot);
+    session->busy = true;
+    worker_set_busy(session->worker, true);
     session_hold_client(session, HOLD_LOGIN);
     if (!upstream_open(&session->worker->upstreams, session->snapshot, session->database,
                        &session_upstream_events, session, &session->upstream, &err))

@@ -235,6 +235,14 @@ static void end_login(struct upstream *upstream, enum auth_step step, struct byt
     shut(upstream, 0);
 }
 
+/* For what may hold a password. */
+static void wipe_buffer(struct buffer *buffer)
+{
+    if (buffer->storage)
+        explicit_bzero(buffer->storage, buffer->capacity);
+    buffer_release(buffer);
+}
+
 /* Feeds the authentication; sends what it asks for with the sequence id after the server's. */
 static bool authenticate(struct upstream *upstream, struct byte_view payload, uint8_t sequence,
                          enum auth_step *step, struct error *err)
@@ -247,12 +255,8 @@ static bool authenticate(struct upstream *upstream, struct byte_view payload, ui
         good = packet_append(&packet, (uint8_t)(sequence + 1), buffer_bytes(&answer),
                              buffer_length(&answer), err) &&
                send_packet(upstream, &packet, err);
-    if (answer.storage)
-        explicit_bzero(answer.storage, answer.capacity);
-    if (packet.storage)
-        explicit_bzero(packet.storage, packet.capacity);
-    buffer_release(&answer);
-    buffer_release(&packet);
+    wipe_buffer(&answer);
+    wipe_buffer(&packet);
     return good;
 }
 
@@ -332,26 +336,29 @@ static void on_connected(struct stream *stream, void *arg)
         log_debug("database connected", "database", upstream->database->name, NULL);
 }
 
-/* After TLS: the login packet, whose first authentication answer comes from the plugin. */
-static bool send_login(struct upstream *upstream, struct error *err)
+/* The login, or COM_CHANGE_USER, with the plugin's first answer in it. */
+static bool send_credentials(struct upstream *upstream, struct handshake_login *login,
+                             struct error *err)
 {
-    struct handshake_login *login = &upstream->login;
     const struct handshake_greeting *greeting = &upstream->greeting;
+    const char *password = database_password(upstream->database, login->user);
     struct buffer response, packet;
     buffer_init(&response, PACKET_LOGIN_MAX);
     buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
-    bool good = auth_client_begin(
-        &upstream->auth, auth_crypto(), greeting->plugin, greeting->scramble,
-        HANDSHAKE_SCRAMBLE_SIZE, database_password(upstream->database, login->user), true,
-        &response, err);
+    bool good = auth_client_begin(&upstream->auth, auth_crypto(), greeting->plugin,
+                                  greeting->scramble, HANDSHAKE_SCRAMBLE_SIZE, password, true,
+                                  &response, err);
     if (good) {
         memcpy(login->plugin, upstream->auth.plugin, sizeof login->plugin);
         login->auth_response = byte_view(buffer_bytes(&response), buffer_length(&response));
-        good = handshake_login_append(&packet, 2, login, err) && send_packet(upstream, &packet, err);
+        good = (upstream->state == STATE_CHANGING
+                    ? handshake_change_user_append(&packet, upstream->capabilities, login, err)
+                    : handshake_login_append(&packet, 2, login, err)) &&
+               send_packet(upstream, &packet, err);
     }
     login->auth_response = byte_view(NULL, 0);
-    buffer_release(&response);
-    buffer_release(&packet);
+    wipe_buffer(&response);
+    wipe_buffer(&packet);
     return good;
 }
 
@@ -363,7 +370,7 @@ static void on_secured(struct stream *stream, void *arg)
     if (!move(upstream, STATE_LOGIN))
         return;
     upstream->sequence = 3; /* greeting 0, SSLRequest 1, login 2 */
-    if (!send_login(upstream, &err))
+    if (!send_credentials(upstream, &upstream->login, &err))
         lose(upstream, UPSTREAM_PROTOCOL, &err);
 }
 
@@ -554,27 +561,8 @@ bool upstream_change_user(struct upstream *upstream, const struct handshake_logi
         return error_set(err, ERROR_STATE, "a change of user was asked for in state %s",
                          state_names[upstream->state]);
     struct handshake_login next = *login;
-    struct buffer response, payload, packet;
-    buffer_init(&response, PACKET_LOGIN_MAX);
-    buffer_init(&payload, PACKET_LOGIN_MAX);
-    buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
-    const struct handshake_greeting *greeting = &upstream->greeting;
-    bool good = auth_client_begin(
-        &upstream->auth, auth_crypto(), greeting->plugin, greeting->scramble,
-        HANDSHAKE_SCRAMBLE_SIZE, database_password(upstream->database, login->user), true,
-        &response, err);
-    if (good) {
-        memcpy(next.plugin, upstream->auth.plugin, sizeof next.plugin);
-        next.auth_response = byte_view(buffer_bytes(&response), buffer_length(&response));
-        good = handshake_change_user_append(&payload, upstream->capabilities, &next, err) &&
-               packet_append(&packet, 0, buffer_bytes(&payload), buffer_length(&payload), err) &&
-               send_packet(upstream, &packet, err);
-    }
     start_timer(upstream, upstream->snapshot->settings.proxy.limits.upstream_timeout_ms);
-    buffer_release(&response);
-    buffer_release(&payload);
-    buffer_release(&packet);
-    return good;
+    return send_credentials(upstream, &next, err);
 }
 
 bool upstream_change_user_feed(struct upstream *upstream, struct byte_view payload,

@@ -24,16 +24,60 @@ void worker_add_session(struct worker *worker, struct session *session)
     worker->session_count++;
 }
 
-static void close_loop_handles(struct worker *worker);
-
-/* The last session or upstream connection of a worker that drains takes the worker with it. */
-static void try_finish(struct worker *worker)
+/* Calls `visit` for each session; one that ends during its visit stays in memory until the loop runs. */
+static void each_session(struct worker *worker, void (*visit)(struct session *session))
 {
-    if (worker->draining && worker->session_count == 0 && worker->upstreams.count == 0 &&
-        !worker->stopping) {
-        worker->stopping = true;
+    struct session *session = worker->sessions;
+    while (session) {
+        struct session *next = session_next(session);
+        visit(session);
+        session = next;
+    }
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void close_listeners(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->listener_count; i++)
+        close_handle((uv_handle_t *)&worker->listeners[i].tcp);
+}
+
+static void close_loop_handles(struct worker *worker)
+{
+    close_listeners(worker);
+    close_handle((uv_handle_t *)&worker->drain_timer);
+    close_handle((uv_handle_t *)&worker->wake);
+    if (worker->streams)
+        stream_loop_destroy(worker->streams);
+}
+
+/*
+ * While a session that is in use lives, a worker that drains goes on listening, to tell new clients that the proxy is stopping. After the last
+ * one it closes all; after the last connection its loop ends.
+ */
+static void go_on_draining(struct worker *worker)
+{
+    if (!worker->draining || worker->busy_sessions > 0)
+        return;
+    if (!worker->closing) {
+        worker->closing = true;
+        close_listeners(worker);
+        each_session(worker, session_stop);
+    }
+    if (worker->session_count == 0 && worker->upstreams.count == 0 && !worker->stopped) {
+        worker->stopped = true;
         close_loop_handles(worker);
     }
+}
+
+void worker_set_busy(struct worker *worker, bool busy)
+{
+    worker->busy_sessions += busy ? 1 : (size_t)-1;
 }
 
 void worker_remove_session(struct worker *worker, struct session *session)
@@ -45,18 +89,7 @@ void worker_remove_session(struct worker *worker, struct session *session)
     if (session->next)
         session->next->previous = session->previous;
     worker->session_count--;
-    try_finish(worker);
-}
-
-/* Calls `visit` for each session; one that ends during its visit stays in memory until the loop runs. */
-static void each_session(struct worker *worker, void (*visit)(struct session *session))
-{
-    struct session *session = worker->sessions;
-    while (session) {
-        struct session *next = session_next(session);
-        visit(session);
-        session = next;
-    }
+    go_on_draining(worker);
 }
 
 /* --- what the main thread asks for -------------------------------------------------------------- */
@@ -81,7 +114,7 @@ static void begin_drain(struct worker *worker)
     uint64_t timeout = (uint64_t)worker->snapshot->settings.proxy.limits.drain_timeout_ms;
     uv_timer_start(&worker->drain_timer, on_drain_timeout, timeout, 0);
     each_session(worker, session_drain);
-    try_finish(worker);
+    go_on_draining(worker);
 }
 
 static void on_wake(uv_async_t *async)
@@ -97,7 +130,7 @@ static void on_wake(uv_async_t *async)
     if (atomic_exchange(&worker->stop_asked, false)) {
         worker->draining = true;
         each_session(worker, session_stop);
-        try_finish(worker);
+        go_on_draining(worker);
     }
 }
 
@@ -173,22 +206,6 @@ static bool open_listeners(struct worker *worker, const int *sockets, struct err
 
 /* --- the thread ----------------------------------------------------------------------------------- */
 
-static void close_handle(uv_handle_t *handle)
-{
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
-}
-
-static void close_loop_handles(struct worker *worker)
-{
-    for (size_t i = 0; i < worker->listener_count; i++)
-        close_handle((uv_handle_t *)&worker->listeners[i].tcp);
-    close_handle((uv_handle_t *)&worker->drain_timer);
-    close_handle((uv_handle_t *)&worker->wake);
-    if (worker->streams)
-        stream_loop_destroy(worker->streams);
-}
-
 static void release(struct worker *worker)
 {
     exchange_free_spares(worker);
@@ -212,7 +229,7 @@ static void run(void *arg)
 
 static void on_upstreams_emptied(void *arg)
 {
-    try_finish(arg);
+    go_on_draining(arg);
 }
 
 static bool prepare(struct worker *worker, const int *sockets, struct error *err)

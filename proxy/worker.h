@@ -59,8 +59,10 @@ struct worker {
     struct exchange *spare_exchanges; /* pool */
     size_t spare_exchange_count;
     int64_t refusal_logged_us; /* monotonic: connections over the limits are logged once a second */
-    bool draining;
-    bool stopping;
+    size_t busy_sessions; /* those that dialled a database */
+    bool draining;        /* new sessions are refused */
+    bool closing;         /* no session is in use any more */
+    bool stopped;         /* nothing is left on the loop */
     uv_timer_t drain_timer;
     struct worker_counters counters;
 };
@@ -91,5 +93,7 @@ void worker_join(struct worker *worker);
 /* For sessions, on the worker's thread. */
 void worker_add_session(struct worker *worker, struct session *session);
 void worker_remove_session(struct worker *worker, struct session *session);
+/* One session more, or one less, is in use: a drain waits for these. */
+void worker_set_busy(struct worker *worker, bool busy);
 
 #endif

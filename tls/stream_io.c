@@ -175,6 +175,8 @@ void stream_finish_linger(struct stream *stream)
 
 void stream_begin_linger(struct stream *stream, unsigned linger_ms)
 {
+    /* The cached time may be that of a long callback ago. */
+    uv_update_time(stream->shared->loop);
     stream->linger_until = uv_now(stream->shared->loop) + linger_ms;
     stream_link_remove(&stream->wait_link);
     stream->attention = 0;

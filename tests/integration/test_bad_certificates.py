@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""I1: no byte reaches a database for a peer without a certificate that is valid, ours, not revoked and mapped to a role."""
+"""I1: no byte reaches a database for a peer without a certificate that is valid, ours, not revoked, and mapped to a
+role."""
 
 import socket
 import ssl

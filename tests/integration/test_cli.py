@@ -118,7 +118,9 @@ def test_table_shows_no_control_characters(recorded):
     assert "\x1b" not in done.stdout and "\x07" not in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--since", "yesterdayish"], ["--outcome", "good"], ["-o", "xml"], ["--limit", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["--since", "yesterdayish"], ["--outcome", "good"], ["-o", "xml"], ["--no-such-filter", "x"]]
+)
 def test_audit_log_refuses_bad_arguments(recorded, arguments):
     done = command("audit", "log", "-c", recorded.proxy.configuration_file, *arguments)
     assert done.returncode == 2 and done.stderr

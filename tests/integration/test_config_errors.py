@@ -69,7 +69,9 @@ MISTAKES = {
     "key of another certificate": (("proxy", "tls", "key"), "db-client.key", "key"),
     "certificate that is none": (("proxy", "tls", "client_ca"), "reader.pw", "reader.pw|client_ca"),
     "CRL of another CA or none": (("proxy", "tls", "crl"), "reader.pw", "crl|reader.pw"),
-    "mapping to a role that does not exist": (("mappings", 0), {"subject": "OU=bots", "roles": ["shop-reder"]}, "shop-reder"),
+    "mapping to a role that does not exist": (
+        ("mappings", 0), {"subject": "OU=bots", "roles": ["shop-reder"]}, "shop-reder"
+    ),
     "mapping without subject": (("mappings", 0), {"roles": ["shop-reader"]}, "subject|san_uri"),
     "mapping without roles": (("mappings", 0), {"subject": "OU=bots"}, "roles"),
     "mapping of a bad subject": (("mappings", 0), {"subject": "bots", "roles": ["shop-reader"]}, "subject|bots"),
@@ -114,8 +116,8 @@ def test_nearest_name_is_suggested(proxy):
 @pytest.mark.parametrize("text", [
     "", "{", "[]", "null", "{} trailing", '{"proxy": ', '{"proxy": {},}', "{'proxy': {}}", '{"a": "\x01"}', "/* no end",
     '{"proxy": {"name": "\\ud800"}}', "\ufeff{}", "[" * 10000, '{"proxy": "unterminated',
-], ids=["empty", "open brace", "array", "null", "trailing text", "cut", "trailing comma", "single quotes", "control character",
-        "open comment", "lone surrogate", "byte order mark", "deep nesting", "open string"])
+], ids=["empty", "open brace", "array", "null", "trailing text", "cut", "trailing comma", "single quotes",
+        "control character", "open comment", "lone surrogate", "byte order mark", "deep nesting", "open string"])
 def test_text_that_is_no_configuration(proxy, text):
     position(check(proxy, text), proxy)
 

@@ -73,7 +73,8 @@ def test_schema_by_init_db(stack):
 
 
 @pytest.mark.parametrize("text", [
-    "USE secret", "use `secret`", "  \t\nUSE\nsecret;", "-- comment\nUSE secret", "/* c */ USE secret", "# c\nUSE secret",
+    "USE secret", "use `secret`", "  \t\nUSE\nsecret;", "-- comment\nUSE secret", "/* c */ USE secret",
+    "# c\nUSE secret",
     "SELECT 1; USE secret", "USE shop; USE secret; SELECT 1", "/*! USE secret */", "/*!32302 USE secret*/",
 ])
 def test_schema_by_use_statement(stack, text):
@@ -124,7 +125,8 @@ def test_change_user_that_is_allowed(stack):
 
 
 @pytest.mark.parametrize("code,body", [
-    (wire.BINLOG_DUMP, struct.pack("<IHI", 4, 0, 99)), (0x1E, bytes(24)), (0x15, bytes(18)), (0x13, b"\x04shop\x05items"),
+    (wire.BINLOG_DUMP, struct.pack("<IHI", 4, 0, 99)), (0x1E, bytes(24)), (0x15, bytes(18)),
+    (0x13, b"\x04shop\x05items"),
 ], ids=["BINLOG_DUMP", "BINLOG_DUMP_GTID", "REGISTER_SLAVE", "TABLE_DUMP"])
 def test_replication_is_denied(stack, code, body):
     with wire.dial(stack.proxy.plain_port, stack.certificates) as connection:

@@ -48,11 +48,12 @@ HELLO = struct.pack(">I", 2)
     b"\xff\xff\xff\xff", struct.pack(">I", 4097) + b"{" * 4097, struct.pack(">I", 0), struct.pack(">I", 1) + b"{",
     struct.pack(">I", 5) + b"hello", struct.pack(">I", 2) + b"{}", struct.pack(">I", 2) + b"[]",
     wire.hello_frame("shop").replace(b'"version": 1', b'"version": 9'),
-    struct.pack(">I", 28) + b'{"version":1,"database":1}  ', wire.hello_frame("sh\u0000op"), wire.hello_frame("x" * 300),
+    struct.pack(">I", 28) + b'{"version":1,"database":1}  ', wire.hello_frame("sh\u0000op"),
+    wire.hello_frame("x" * 300),
     wire.hello_frame("shop") + b"too early", b"GET / HTTP/1.1\r\n\r\n",
     struct.pack(">I", 4096) + b"[" * 4096,
-], ids=["length 2^32-1", "length 4097", "empty", "one byte", "no JSON", "no keys", "array", "version 9", "number as name",
-        "NUL in the name", "long name", "bytes behind it", "HTTP", "deep nesting"])
+], ids=["length 2^32-1", "length 4097", "empty", "one byte", "no JSON", "no keys", "array", "version 9",
+        "number as name", "NUL in the name", "long name", "bytes behind it", "HTTP", "deep nesting"])
 def test_hello(target, frame):
     before = target.audit.count()
     with wire.dial(target.proxy.port, target.certificates, alpn=wire.ALPN_MYSQL) as connection:
@@ -105,7 +106,8 @@ BAD_LOGINS = {
     "schema without end": login()[:41] + b"shop",
     "protocol 3.20": b"\x00\x00\x00\x00\x00reader\0",
     "attributes of 2^64-1 bytes": login(flags=wire.CLIENT_FLAGS | 1 << 20) + b"\xfe" + b"\xff" * 8,
-    "answer of 2^64-1 bytes": struct.pack("<IIB23x", wire.CLIENT_FLAGS | 1 << 21, 1 << 24, 45) + b"reader\0\xfe" + b"\xff" * 8,
+    "answer of 2^64-1 bytes": struct.pack("<IIB23x", wire.CLIENT_FLAGS | 1 << 21, 1 << 24, 45) + b"reader\0\xfe"
+    + b"\xff" * 8,
     "user of 60 kB": wire.login_response("r" * 60000),
     "compression that was not offered": login(flags=wire.CLIENT_FLAGS | 1 << 5),
     "NUL bytes": bytes(200),
@@ -220,7 +222,8 @@ def test_execute_with_parameters_cut_off(target):
         prepared = connection.expect()
         for _ in range(2 + 2 + 2):
             connection.expect()
-        body = prepared[1:5] + b"\0" + struct.pack("<I", 1) + b"\0" + b"\x01" + b"\xfd\x00\xfd\x00" + b"\xfe" + b"\xff" * 8
+        values = b"\xfe" + b"\xff" * 8
+        body = prepared[1:5] + b"\0" + struct.pack("<I", 1) + b"\0" + b"\x01" + b"\xfd\x00\xfd\x00" + values
         connection.command(wire.EXECUTE, body)
         try:
             assert connection.read()[:1] == b"\xff"
@@ -343,8 +346,12 @@ def test_upstream_greeting(certificates, start_proxy, name):
 
 
 def test_upstream_greeting_larger_than_64_kib(certificates, start_proxy):
-    with FakeUpstream(certificates, lambda peer: (peer.send_raw(LENGTH_ONLY + b"\0" + b"\x0a" * 1000), peer.at_end())) as up:
-        through(up, start_proxy)
+    def script(peer):
+        peer.send_raw(LENGTH_ONLY + b"\0" + b"\x0a" * 1000)
+        peer.at_end()
+
+    with FakeUpstream(certificates, script) as upstream:
+        through(upstream, start_proxy)
 
 
 def test_upstream_plaintext_instead_of_tls(certificates, start_proxy):
@@ -414,7 +421,9 @@ ANSWERS = {
     "column count with bytes behind": lambda peer: peer.send(b"\x01\x02\x03\x04\x05"),
     "wrong sequence": lambda peer: peer.send(wire.ok_packet(), sequence=9),
     "rows where columns are due": lambda peer: (peer.send(b"\x02"), peer.send(b"\xfb"), peer.send(wire.eof_packet())),
-    "wrong sequence in the rows": lambda peer: (peer.result_set([(b"a",)], end=False), peer.send(b"\x01b", sequence=77)),
+    "wrong sequence in the rows": lambda peer: (
+        peer.result_set([(b"a",)], end=False), peer.send(b"\x01b", sequence=77)
+    ),
     "end cut off": lambda peer: (peer.result_set([(b"a",)], end=False), peer.send(b"\xfe\x00")),
     "file asked for without LOCAL INFILE": lambda peer: peer.send(b"\xfb/etc/passwd"),
     "two answers to one command": lambda peer: (peer.send(wire.ok_packet()), peer.send(wire.ok_packet(), sequence=1)),

@@ -79,7 +79,9 @@ def test_sql_text_stays_out_of_the_process_log(stack):
     assert "for the auditor only" not in stack.proxy.log() + stack.tunnel.log()
 
 
-@pytest.mark.parametrize("plugin", ["mysql_native_password", "caching_sha2_password", "client_ed25519", "no_such_plugin"])
+@pytest.mark.parametrize(
+    "plugin", ["mysql_native_password", "caching_sha2_password", "client_ed25519", "no_such_plugin"]
+)
 def test_login_with_each_plugin_of_the_client(stack, plugin):
     with wire.dial(stack.proxy.plain_port, stack.certificates) as connection:
         wire.log_in(connection, plugin=plugin)
@@ -97,8 +99,8 @@ def test_starttls_listener(stack):
     bot = stack.certificates.bot("ci-1")
     with pymysql.connect(
         host="127.0.0.1", port=stack.proxy.starttls_port, user="reader", database="shop",
-        ssl={"ca": str(stack.certificates["service-ca.crt"]), "cert": str(bot / "cert.pem"), "key": str(bot / "key.pem"),
-             "check_hostname": False},
+        ssl={"ca": str(stack.certificates["service-ca.crt"]), "cert": str(bot / "cert.pem"),
+             "key": str(bot / "key.pem"), "check_hostname": False},
     ) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)

@@ -59,7 +59,9 @@ def test_session_that_no_role_allows_any_more_ends(own):
     assert end["bot"] == "ci-1"
 
 
-@pytest.mark.parametrize("mistake", ["not JSON", "unknown key", "dangling role file", "missing certificate", "no listeners"])
+@pytest.mark.parametrize(
+    "mistake", ["not JSON", "unknown key", "dangling role", "missing certificate", "no listeners"]
+)
 def test_bad_reload_changes_nothing(own, mistake):
     good = copy.deepcopy(own.proxy.configuration)
     bad = copy.deepcopy(good)
@@ -67,7 +69,7 @@ def test_bad_reload_changes_nothing(own, mistake):
         bad = "{ not JSON"
     elif mistake == "unknown key":
         bad["proxy"]["listenerz"] = []
-    elif mistake == "dangling role file":
+    elif mistake == "dangling role":
         bad["mappings"] = [{"subject": "OU=bots", "roles": ["no-such-role"]}]
     elif mistake == "missing certificate":
         bad["proxy"]["tls"]["cert"] = "/nonexistent.crt"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a MariaDB 10.11.19 server really sent, byte for byte: table t(a int) of 1, 2, 3 and 9, table
+ * What a MariaDB 10.11.19 server really sent, byte for byte: table t(a int) of 4 to 7 rows, table
  * auto(id, v), procedure two() of `select 1; select 2, 'b'`. "old" without, "new" with
  * DEPRECATE_EOF, SESSION_TRACK and LOCAL_FILES. `replies` names the commands that were sent:
  * Q query, E execute, P prepare, F fetch, O one that is answered by OK, L field list, S statistics,

@@ -61,7 +61,7 @@ Test(address, refuses_what_is_none)
     refuses("[::1]", "no port");
     refuses(":3306", "no host");
     refuses("::1:3306", "brackets");
-    refuses("[::1:3306", "brackets");
+    refuses("[::1:3306", "not an address");
     refuses("[::g]:3306", "not an IPv6 address");
     refuses("[127.0.0.1]:3306", "not an IPv6 address");
     refuses("127.0.0.256:3306", "not an IPv4 address");

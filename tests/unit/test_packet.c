@@ -337,6 +337,33 @@ Test(packet, reads_the_new_schema_and_skips_unknown_changes)
     cr_assert_eq(ok.status, STATUS_AUTOCOMMIT | STATUS_SESSION_STATE_CHANGED);
 }
 
+/* MariaDB 11.8.9 after a login: a proof for its self-signed certificate as the text, then the
+ * values of five system variables. */
+#define MARIADB_11_8_9_OK                                              \
+    "\0\0\0\x02\x40\0\0\x41\x01"                                       \
+    "D0C48F0657A8B89F9871FE42E713D3F28222200BA856985BBEAF17F2E0E33395" \
+    "\x8d\0\x0e\x0a"                                                   \
+    "autocommit\x02ON"                                                 \
+    "\0\x11\x09time_zone\x06SYSTEM"                                    \
+    "\0\x1d\x14"                                                       \
+    "character_set_client\x07utf8mb4"                                  \
+    "\0\x21\x18"                                                       \
+    "character_set_connection\x07utf8mb4"                              \
+    "\0\x1e\x15"                                                       \
+    "character_set_results\x07utf8mb4"                                 \
+    "\0\x0e\x0c"                                                       \
+    "redirect_url\0"
+
+Test(packet, reads_the_ok_of_mariadb_11_8)
+{
+    struct packet_ok ok;
+    struct error err = {0};
+    cr_assert(packet_ok_read(VIEW(MARIADB_11_8_9_OK), CAPABILITY_SESSION_TRACK, &ok, &err), "%s",
+              err.message);
+    cr_assert_eq(ok.status, STATUS_AUTOCOMMIT | STATUS_SESSION_STATE_CHANGED);
+    cr_assert_null(ok.schema.data);
+}
+
 Test(packet, without_session_track_the_rest_is_text)
 {
     struct packet_ok ok;

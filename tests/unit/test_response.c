@@ -263,7 +263,7 @@ Test(response, follows_replies_of_one_packet)
     expect_golden("old_debug", "done status 2 bytes 9\n");
     expect_golden("new_debug", "done status 2 bytes 11\n");
     expect_golden("old_create_db", "done failed 1047/08S01 Unknown comm bytes 28\n");
-    expect_golden("old_statistics", "done bytes 117\n");
+    expect_golden("old_statistics", "done bytes 119\n");
     expect_golden("new_statistics", "done bytes 119\n");
 }
 
@@ -277,26 +277,26 @@ Test(response, follows_field_lists)
 
 Test(response, follows_prepare_answers)
 {
-    expect_golden("old_prepare_both", "done statement 1 (2, 3) status 2 bytes 176\n");
+    expect_golden("old_prepare_both", "done statement 13 (2, 3) status 2 bytes 176\n");
     expect_golden("new_prepare_both", "done statement 20 (2, 3) bytes 158\n");
-    expect_golden("old_prepare_params", "done statement 2 (1, 0) status 2 bytes 52\n");
-    expect_golden("old_prepare_columns", "done statement 3 (0, 1) status 2 bytes 52\n");
+    expect_golden("old_prepare_params", "done statement 14 (1, 0) status 2 bytes 52\n");
+    expect_golden("old_prepare_columns", "done statement 15 (0, 1) status 2 bytes 52\n");
     expect_golden("new_prepare_params", "done statement 21 (1, 0) bytes 43\n");
     expect_golden("new_prepare_columns", "done statement 22 (0, 1) bytes 43\n");
-    expect_golden("old_prepare_none", "done statement 4 (0, 0) bytes 16\n");
+    expect_golden("old_prepare_none", "done statement 16 (0, 0) bytes 16\n");
     expect_golden("old_prepare_error", "done failed 1064/42000 You have an  bytes 167\n");
 }
 
 Test(response, follows_binary_rows_and_cursors)
 {
     expect_golden("old_execute", "done sets 1 rows 4 status 22 bytes 195\n");
-    expect_golden("new_execute", "done sets 1 rows 6 status 22 bytes 251\n");
+    expect_golden("new_execute", "done sets 1 rows 7 status 22 bytes 251\n");
     expect_golden("old_cursor", "done sets 1 rows 0 status 62 bytes 104\n");
     expect_golden("new_cursor", "done sets 1 rows 0 status 62 bytes 106\n");
     expect_golden("old_fetch_some", "done sets 0 rows 2 status 42 bytes 51\n");
     expect_golden("old_fetch_rest", "done sets 0 rows 2 status 82 bytes 51\n");
     expect_golden("new_fetch_rest", "done sets 0 rows 5 status 82 bytes 116\n");
-    expect_golden("old_fetch_none", "done failed 1421/HY000 The statemen bytes 49\n");
+    expect_golden("old_fetch_none", "done failed 1421/HY000 The statemen bytes 50\n");
 }
 
 /* TRAPS: TiProxy #440. The flag means something for binary rows only: in a text result it is stale.
@@ -311,10 +311,10 @@ Test(response, cursor_flag_of_a_text_result_is_not_an_end)
 
 Test(response, follows_a_pipeline)
 {
-    expect_golden("old_pipeline", "done sets 1 rows 1 status 2 bytes 62\n"
+    expect_golden("old_pipeline", "done sets 1 rows 1 status 2 bytes 56\n"
                                   "done status 2 bytes 11\n"
-                                  "done statement 5 (1, 1) status 2 bytes 80\n"
-                                  "done sets 1 rows 1 status 2 bytes 61\n");
+                                  "done statement 19 (1, 1) status 2 bytes 88\n"
+                                  "done sets 1 rows 1 status 2 bytes 59\n");
     const struct golden *new_pipeline = golden("new_pipeline");
     struct follower follower = follow(NEW);
     expect_letters(&follower, "QOPE");

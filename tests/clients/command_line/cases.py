@@ -75,7 +75,7 @@ def transactions():
 
 
 def commands():
-    show(run("use shop\nSELECT DATABASE();\nuse no_such_schema\nSELECT DATABASE();\n", "--force"))
+    show(run("use shop;\nSELECT DATABASE();\nuse no_such_schema;\nSELECT DATABASE();\n", "--force"))
 
 
 def big_statement():

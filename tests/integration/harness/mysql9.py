@@ -75,7 +75,9 @@ class MySQL9(Server):
 
     def command(self):
         argv = ["/usr/sbin/mysqld"] + self.options(self.inside)
-        argv += ["--mysqlx=OFF", "--secure-file-priv=NULL", "--performance-schema=OFF", "--innodb-redo-log-capacity=128M"]
+        argv += [
+            "--mysqlx=OFF", "--secure-file-priv=NULL", "--performance-schema=OFF", "--innodb-redo-log-capacity=128M"
+        ]
         return argv, {"preexec_fn": enter(self.chroot, process.NOBODY)}
 
     def stop(self):

@@ -25,6 +25,7 @@ class Stack:
     def entry(self, port, bot, **more):
         return {
             "name": f"{bot}-{port}",
+            "max_connections": 2000,
             "listen": f"127.0.0.1:{port}",
             "proxy": f"127.0.0.1:{self.proxy.port}",
             "database": "shop",
