@@ -28,11 +28,13 @@
 
 #define AUDIT_RECORD_VERSION      1
 #define AUDIT_STATEMENT_LIMIT_MAX (1024 * 1024) /* greatest audit.statement_limit */
-#define AUDIT_LANE_SIZE \
-    (16 * 1024 * 1024)          /* of each worker's ring; more than one greatest record */
-#define AUDIT_OUTCOME_ROOM 8192 /* reserved for what audit_finish() adds */
-#define AUDIT_PARAMS_MAX \
-    (256 * 1024) /* of the rendered params; past it they are cut, and the record says so */
+/* Of each worker's ring: more than one greatest record. Address space; memory only as far as used.
+ */
+#define AUDIT_LANE_SIZE (16 * 1024 * 1024)
+/* Reserved for what audit_finish() adds; a lane has room for about 1,900 commands under way. */
+#define AUDIT_OUTCOME_ROOM 8192
+/* Of the rendered params; values past it are counted as omitted in the list itself. */
+#define AUDIT_PARAMS_MAX (256 * 1024)
 
 struct audit_settings {
     const char *directory; /* made 0700 when it is missing; files are 0600 */
@@ -44,23 +46,32 @@ struct audit_log;
 struct audit_lane;
 struct audit_entry; /* a record that waits for its outcome */
 
-/* Opens the directory (locked: one writer at a time), finds the next seq from what is there (a cut
- * last line is completed by a new line, never deleted), starts the writer thread. */
+/*
+ * Opens the directory (locked: one writer at a time), finds the next seq from what is there (a cut
+ * last line is completed by a new line, never deleted), starts the writer thread. `lanes` is one
+ * for each thread that records. Not across fork(2).
+ */
 bool audit_log_open(const struct audit_settings *settings, unsigned lanes, struct audit_log **out,
                     struct error *err) MUST_USE;
-/* Writes out what is queued and stops. All entries must be finished. */
+/* Writes out what is queued and stops; NULL is allowed. All entries must be finished, and their
+ * threads done with the lanes. A disk that refuses is waited for five seconds, then what is queued
+ * is lost and the process log says how much. */
 void audit_log_close(struct audit_log *log);
 /* Whether the writer cannot write (disk full, …): it goes on trying each second, logs it once, and
- * nothing is dropped. */
+ * nothing is dropped. From any thread. */
 bool audit_log_failing(const struct audit_log *log);
 
+/* A lane is used by one thread: begin, finish and event. NULL past the number opened. */
 struct audit_lane *audit_log_lane(struct audit_log *log, unsigned index);
 
-/* Called (from the writer's thread) after audit_begin() or audit_event() had refused for want of
- * room and room has come. */
+/* Called (from the writer's thread, so it does no more than wake the lane's own) after
+ * audit_begin() or audit_event() had refused for want of room and room has come. The room may still
+ * be too little for the asker, who then asks again and is called again. Set before the lane's first
+ * use. */
 void audit_lane_on_room(struct audit_lane *lane, void (*room)(void *arg), void *arg);
 
-/* What all records of a session have in common; rendered once. NULL and "" leave a field out. */
+/* What all records of a session have in common; rendered once. NULL and "" leave a field out. Bytes
+ * that are no UTF-8 become U+FFFD. */
 struct audit_session {
     const char *proxy, *session, *bot, *subject, *cert_serial, *client, *local_client;
     const char *const *roles;
@@ -80,27 +91,29 @@ bool audit_prefix_render(struct audit_prefix *prefix, const struct audit_session
                          struct error *err) MUST_USE;
 void audit_prefix_release(struct audit_prefix *prefix);
 
-/* A bound value, rendered as JSON: null, a number, a string, {"base64": …}, or
- * {"length":…,"sha256"?…} when cut. */
-struct audit_params; /* see audit/params.h: built value by value into a buffer that is reused */
-
+/* What is known before a command is sent. Nothing of it is kept: the bytes are rendered at once. */
 struct audit_intent {
-    const char *event;     /* "query", "prepare", "execute", … or "session.start" */
-    const char *command;   /* the wire command's name, NULL for session events */
-    const char *schema;    /* "" for none */
-    const void *statement; /* captured bytes in the connection's character set; NULL: none */
+    const char *event;   /* "query", "prepare", "execute", … or "session.start" */
+    const char *command; /* the wire command's name, NULL for session events */
+    const char *schema;  /* in the connection's character set; "" for none */
+
+    /* Captured bytes in the connection's character set, at most AUDIT_STATEMENT_LIMIT_MAX, which
+     * may end within a character; NULL: no statement. */
+    const void *statement;
     size_t statement_captured;
     uint64_t statement_length; /* of the whole, as sent; 0: not known yet, the outcome will tell */
-    const uint8_t *statement_sha256; /* 32 bytes, when truncated (captured < length); may come with
-                                        the outcome instead */
-    const char
-        *charset; /* MySQL character set of the text: "utf8mb4", "latin1", …; NULL: utf8mb4 */
-    bool no_backslash_escapes; /* the server's status flag: where string literals end, for redaction
-                                */
-    const char *params;        /* rendered JSON array, NULL: none */
+    /* 32 bytes, when captured < length; NULL: none, or it comes with the outcome. */
+    const uint8_t *statement_sha256;
+    /* MySQL's name of the text's character set ("latin1", …); NULL: utf8mb4. */
+    const char *charset;
+    /* The server's status flag SERVER_STATUS_NO_BACKSLASH_ESCAPES: it decides where string literals
+     * end, and so what redaction takes out. */
+    bool no_backslash_escapes;
+
+    const char *params; /* a JSON array as audit/params.h renders it; NULL: none */
     size_t params_length;
-    int64_t arrived_us; /* wall time when the command came; 0: now. A command that had to wait keeps
-                           it */
+    /* Wall time when the command came; 0: now. For a command that had to wait for room. */
+    int64_t arrived_us;
 };
 
 /* Why there is no entry. */
@@ -117,13 +130,12 @@ bool audit_begin(struct audit_lane *lane, const struct audit_prefix *prefix,
 
 /* How a command or session ended. Zero numbers whose `has_` is false are left out. */
 struct audit_outcome {
-    const char *outcome; /* "ok", "error", "denied", "unknown"; for session.end the closing reason
-                            is in `reason` */
-    const char *reason;  /* the rule that denied, or why a session ended */
+    const char *outcome; /* "ok", "error", "denied" or "unknown" */
+    const char *reason;  /* the rule that denied, or why a session ended; NULL: none */
     bool has_error;
     uint16_t error_code;
     const char *sqlstate;
-    const char *error_message; /* bytes in the connection's character set */
+    const char *error_message; /* in the connection's character set; cut at 512 bytes */
     bool has_rows;
     uint64_t rows;
     bool has_affected_rows;
@@ -132,8 +144,8 @@ struct audit_outcome {
     uint64_t warnings;
     uint64_t bytes_in, bytes_out;
     int64_t duration_us; /* < 0: none */
-    uint64_t
-        statement_length; /* 0: as in the intent; else the final length of a streamed command */
+    /* 0: as in the intent; else the final length of a streamed command. */
+    uint64_t statement_length;
     const uint8_t *statement_sha256; /* 32 bytes, or NULL */
 };
 

@@ -11,6 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
+
+_Static_assert(AUDIT_RECORD_VERSION == 1, "AUDIT_LINE_BEGIN names the version");
+
 #define FILES_PREFIX      "audit-"
 #define FILES_SUFFIX      ".jsonl"
 #define FILES_DIGITS      20

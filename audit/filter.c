@@ -72,10 +72,11 @@ static bool match_grep(const struct audit_filter *filter, const struct audit_lin
         return true;
     buffer_clear(scratch);
     /* A field that is no string holds no text; only a lack of memory is an error. */
-    if (text.at && !audit_value_text(text, scratch, &ignored) && ignored.code == ERROR_MEMORY)
-        return error_set(err, ERROR_MEMORY, "%s", ignored.message);
-    if (bytes.at && !audit_value_base64(bytes, scratch, &ignored) && ignored.code == ERROR_MEMORY)
-        return error_set(err, ERROR_MEMORY, "%s", ignored.message);
+    if (text.at && !audit_value_text(text, scratch, &ignored) && ignored.code != ERROR_MALFORMED)
+        return error_set(err, ignored.code, "%s", ignored.message);
+    if (bytes.at && !audit_value_base64(bytes, scratch, &ignored) &&
+        ignored.code != ERROR_MALFORMED)
+        return error_set(err, ignored.code, "%s", ignored.message);
     *matches = (text.at || bytes.at) &&
                contains(buffer_bytes(scratch), buffer_length(scratch), filter->grep);
     return true;

@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "base/utf8.h"
 
-#define LINE_VERSION "1"
+#define LINE_VERSION "1" /* AUDIT_RECORD_VERSION, as text */
 
 /* What is left to read. */
 struct cursor {

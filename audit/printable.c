@@ -7,8 +7,7 @@
 
 #include "base/utf8.h"
 
-#define PRINTABLE_ELLIPSIS  "\xE2\x80\xA6"
-#define PRINTABLE_UNLIMITED SIZE_MAX
+#define PRINTABLE_ELLIPSIS "\xE2\x80\xA6"
 
 struct range {
     uint32_t first, last;
@@ -107,16 +106,18 @@ static bool rest_fits(const uint8_t *text, size_t length, size_t columns)
     return used <= columns;
 }
 
-size_t audit_printable(struct byte_writer *writer, const void *text, size_t length, size_t columns)
+size_t audit_printable(struct byte_writer *writer, const void *text, size_t length, size_t columns,
+                       bool *cut)
 {
     const uint8_t *at = text;
-    size_t most = columns ? columns : PRINTABLE_UNLIMITED;
     size_t used = 0;
-    bool fits = columns == 0 || rest_fits(at, length, most);
+    bool fits = columns == 0 || rest_fits(at, length, columns);
+    if (cut)
+        *cut = !fits;
     while (length > 0) {
         struct glyph glyph;
         size_t size = glyph_of(at, length, &glyph);
-        if (!fits && used + glyph.columns > most - 1) {
+        if (!fits && used + glyph.columns > columns - 1) {
             byte_writer_bytes(writer, PRINTABLE_ELLIPSIS, strlen(PRINTABLE_ELLIPSIS));
             return used + 1;
         }

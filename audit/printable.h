@@ -12,8 +12,10 @@
 /*
  * Writes at most `columns` columns (0: no limit) of text; what does not fit ends in `…`. Bytes that
  * are no UTF-8, control characters, invisible ones and those that turn the direction of writing are
- * written as escapes. Returns the columns written.
+ * written as escapes. Returns the columns written; *cut (NULL allowed) says whether something was
+ * cut off.
  */
-size_t audit_printable(struct byte_writer *writer, const void *text, size_t length, size_t columns);
+size_t audit_printable(struct byte_writer *writer, const void *text, size_t length, size_t columns,
+                       bool *cut);
 
 #endif

@@ -10,8 +10,6 @@
 #include "audit/record.h"
 
 #define TABLE_GAP        "  "
-#define TABLE_WIDE       150 /* from this width on columns are generous */
-#define TABLE_NARROW     110 /* below it the date is left out */
 #define TABLE_NUMBER_MAX 24
 
 #define COLOUR_OFF     "\033[0m"
@@ -25,16 +23,22 @@
 
 enum column { TIME, BOT, DATABASE, USER, EVENT, DURATION, ROWS, OUTCOME, COLUMNS };
 
+enum tier { TINY, NARROW, USUAL, GENEROUS, TIERS };
+
+/* The least width of each tier. */
+static const size_t tier_widths[TIERS] = {0, 110, 140, 190};
+
 struct column_look {
     const char *heading;
-    bool right; /* numbers end at the right */
-    size_t narrow, usual, wide;
+    bool right;          /* numbers end at the right */
+    size_t width[TIERS]; /* 0: left out */
 };
 
 static const struct column_look looks[COLUMNS] = {
-    {"TIME (UTC)", false, 12, 23, 23}, {"BOT", false, 10, 14, 22},   {"DATABASE", false, 8, 10, 16},
-    {"USER", false, 8, 10, 16},        {"EVENT", false, 14, 14, 16}, {"DURATION", true, 8, 8, 8},
-    {"ROWS", true, 6, 7, 9},           {"OUTCOME", false, 7, 7, 7},
+    {"TIME UTC", false, {8, 12, 23, 23}}, {"BOT", false, {10, 10, 14, 22}},
+    {"DATABASE", false, {0, 8, 10, 16}},  {"USER", false, {0, 8, 10, 16}},
+    {"EVENT", false, {13, 14, 14, 16}},   {"DURATION", true, {8, 8, 8, 8}},
+    {"ROWS", true, {0, 6, 7, 9}},         {"OUTCOME", false, {7, 7, 7, 7}},
 };
 
 void audit_table_init(struct audit_table *table, size_t width, bool colour)
@@ -50,16 +54,17 @@ void audit_table_release(struct audit_table *table)
     buffer_release(&table->scratch);
 }
 
-static bool is_narrow(const struct audit_table *table)
+static enum tier tier_of(const struct audit_table *table)
 {
-    return table->width > 0 && table->width < TABLE_NARROW;
+    enum tier tier = GENEROUS;
+    while (table->width > 0 && tier > TINY && table->width < tier_widths[tier])
+        tier--;
+    return table->width > 0 ? tier : USUAL;
 }
 
 static size_t column_width(const struct audit_table *table, enum column column)
 {
-    if (is_narrow(table))
-        return looks[column].narrow;
-    return table->width < TABLE_WIDE ? looks[column].usual : looks[column].wide;
+    return looks[column].width[tier_of(table)];
 }
 
 /* The columns left for the statement; 0: no limit. */
@@ -69,8 +74,9 @@ static size_t statement_width(const struct audit_table *table)
     if (table->width == 0)
         return 0;
     for (enum column column = 0; column < COLUMNS; column++)
-        used += column_width(table, column) + strlen(TABLE_GAP);
-    return table->width > used + 20 ? table->width - used : 20;
+        if (column_width(table, column) > 0)
+            used += column_width(table, column) + strlen(TABLE_GAP);
+    return table->width - used;
 }
 
 struct painter {
@@ -96,9 +102,11 @@ static void paint_cell(const struct audit_table *table, struct byte_writer *writ
     size_t width = column_width(table, column);
     uint8_t shown[256];
     struct buffer cell;
+    if (width == 0)
+        return;
     buffer_init_fixed(&cell, shown, sizeof shown);
     struct byte_writer into = byte_writer(&cell);
-    size_t used = audit_printable(&into, text.data, text.length, width);
+    size_t used = audit_printable(&into, text.data, text.length, width, NULL);
     size_t padding = width > used ? width - used : 0;
     paint_spaces(writer, looks[column].right ? padding : 0);
     if (table->colour && colour)
@@ -133,15 +141,17 @@ static void paint_field(struct painter *painter, enum column column, const char 
     paint_cell(painter->table, &painter->writer, column, text, colour);
 }
 
-/* "2026-01-31T23:59:59.123456Z" as "2026-01-31 23:59:59.123", or "23:59:59.123". */
+/* "2026-01-31T23:59:59.123456Z" as "2026-01-31 23:59:59.123", or as much of its second half as
+ * there is room for. */
 static void paint_time(struct painter *painter)
 {
-    char shown[64] = "";
+    char shown[64];
+    size_t width = column_width(painter->table, TIME);
     struct byte_view time = text_of(painter, audit_line_find(painter->line, "time"));
     if (time.length == strlen("2026-01-31T23:59:59.123456Z")) {
         const char *at = (const char *)time.data;
-        if (is_narrow(painter->table))
-            snprintf(shown, sizeof shown, "%.12s", at + 11);
+        if (width < 20)
+            snprintf(shown, sizeof shown, "%.*s", (int)width, at + 11);
         else
             snprintf(shown, sizeof shown, "%.10s %.12s", at, at + 11);
         time = byte_view(shown, strlen(shown));
@@ -199,11 +209,12 @@ static const char *outcome_colour(const struct audit_line *line)
 struct remainder {
     struct painter *painter;
     size_t width, left; /* width 0: no limit */
+    bool cut;
 };
 
 static bool remainder_open(const struct remainder *remainder)
 {
-    return remainder->width == 0 || remainder->left > 0;
+    return remainder->width == 0 || (remainder->left > 0 && !remainder->cut);
 }
 
 static void remainder_add(struct remainder *remainder, struct byte_view text, const char *colour)
@@ -214,7 +225,7 @@ static void remainder_add(struct remainder *remainder, struct byte_view text, co
     bool coloured = remainder->painter->table->colour && colour;
     if (coloured)
         paint_text(writer, colour);
-    size_t used = audit_printable(writer, text.data, text.length, remainder->left);
+    size_t used = audit_printable(writer, text.data, text.length, remainder->left, &remainder->cut);
     if (coloured)
         paint_text(writer, COLOUR_OFF);
     remainder->left -= remainder->width ? used : 0;
@@ -250,7 +261,7 @@ static void remainder_add_error(struct remainder *remainder)
 static void paint_statement(struct painter *painter)
 {
     size_t width = statement_width(painter->table);
-    struct remainder remainder = {painter, width, width};
+    struct remainder remainder = {painter, width, width, false};
     remainder_add_field(&remainder, "", "reason", ": ", COLOUR_ERROR);
     remainder_add_error(&remainder);
     remainder_add_field(&remainder, "", "statement", "", NULL);

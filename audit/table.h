@@ -19,7 +19,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-#define AUDIT_TABLE_WIDTH_LEAST 60 /* narrower terminals get rows that they wrap */
+#define AUDIT_TABLE_WIDTH_LEAST 76 /* narrower terminals get rows that they wrap */
 
 struct audit_table {
     size_t width; /* columns of the terminal; 0: rows are as long as they are */

@@ -37,7 +37,7 @@
  * followed by session tracking.
  *
  * Memory is constant, nothing is allocated and nothing outside of the struct is kept between calls.
- * A text without doubtful places costs about a nanosecond a byte; the worst one some 100.
+ * Ordinary texts cost 0.5 to 3 ns a byte, JSON between double quotes some 8, hostile texts some 30.
  */
 #ifndef SALLYPORT_AUTHZ_USE_SCAN_H
 #define SALLYPORT_AUTHZ_USE_SCAN_H

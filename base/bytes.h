@@ -62,6 +62,15 @@ bool byte_reader_u32le(struct byte_reader *reader, uint32_t *value) MUST_USE;
 bool byte_reader_u64le(struct byte_reader *reader, uint64_t *value) MUST_USE;
 bool byte_reader_u32be(struct byte_reader *reader, uint32_t *value) MUST_USE;
 
+/*
+ * Four bytes that the caller has checked to be there. For loops over small packets in bulk, where a call for
+ * each field is most of the cost (response_pass_rows()); everything else uses a reader.
+ */
+static inline uint32_t byte_load_u32le(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
 /* The next byte, without moving on. */
 bool byte_reader_peek(const struct byte_reader *reader, uint8_t *value) MUST_USE;
 

@@ -7,21 +7,21 @@
 #include "cli/exit.h"
 #include "proxy/snapshot.h"
 
-static const char usage[] =
-    "usage: sallyport check -c FILE\n"
-    "\n"
-    "Reads a configuration of `sallyport serve` and everything that it names, and says what is wrong\n"
-    "as FILE:LINE:COL: message. Opens no port and changes nothing.\n"
-    "\n"
-    "  -c, --config FILE  configuration, JSON that may hold comments\n"
-    "  -h, --help         this text\n";
+static const char usage[] = "usage: sallyport check -c FILE\n"
+                            "\n"
+                            "Reads a configuration of `sallyport serve` and everything that it "
+                            "names, and says what is wrong\n"
+                            "as FILE:LINE:COL: message. Opens no port and changes nothing.\n"
+                            "\n"
+                            "  -c, --config FILE  configuration, JSON that may hold comments\n"
+                            "  -h, --help         this text\n";
 
 static void print_summary(const char *file, const struct settings *settings)
 {
     printf("%s: good. %zu listener%s, %zu database%s, %zu role%s, %zu mapping%s.\n", file,
            settings->proxy.listener_count, settings->proxy.listener_count == 1 ? "" : "s",
-           settings->database_count, settings->database_count == 1 ? "" : "s",
-           settings->role_count, settings->role_count == 1 ? "" : "s", settings->mapping_count,
+           settings->database_count, settings->database_count == 1 ? "" : "s", settings->role_count,
+           settings->role_count == 1 ? "" : "s", settings->mapping_count,
            settings->mapping_count == 1 ? "" : "s");
 }
 

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 /*
- * Reads `-c FILE`, `--config FILE` or `--help`. True with *file set: go on. False: *code is the exit code,
- * and what was to be said has been said.
+ * Reads `-c FILE`, `--config FILE` or `--help`. True with *file set: go on. False: *code is the
+ * exit code, and what was to be said has been said.
  */
 bool config_option(int argc, char **argv, const char *usage, const char **file, int *code);
 

@@ -11,7 +11,8 @@ enum exit_code {
     EXIT_USAGE = 2,  /* the command line or the configuration is wrong */
 };
 
-/* Prints the error as this program's last word, and picks the code: usage for a wrong configuration. */
+/* Prints the error as this program's last word, and picks the code: usage for a wrong
+ * configuration. */
 int exit_with(const struct error *err);
 
 #endif

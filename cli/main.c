@@ -18,18 +18,19 @@ static const struct subcommand {
     {"audit", cli_audit}, {"version", cli_version},
 };
 
-static const char usage[] =
-    "usage: sallyport COMMAND [OPTION…]\n"
-    "\n"
-    "Gives every bot an identity of its own on the way to MySQL and MariaDB, and records every query.\n"
-    "\n"
-    "  serve    run the proxy that a configuration file describes\n"
-    "  tunnel   the bot's side: local ports that lead to a database\n"
-    "  check    validate a configuration file\n"
-    "  audit    read the audit log\n"
-    "  version  print the version\n"
-    "\n"
-    "`sallyport COMMAND --help` says more. Exit codes: 0 done, 1 it failed, 2 usage or configuration.\n";
+static const char usage[] = "usage: sallyport COMMAND [OPTION…]\n"
+                            "\n"
+                            "Gives every bot an identity of its own on the way to MySQL and "
+                            "MariaDB, and records every query.\n"
+                            "\n"
+                            "  serve    run the proxy that a configuration file describes\n"
+                            "  tunnel   the bot's side: local ports that lead to a database\n"
+                            "  check    validate a configuration file\n"
+                            "  audit    read the audit log\n"
+                            "  version  print the version\n"
+                            "\n"
+                            "`sallyport COMMAND --help` says more. Exit codes: 0 done, 1 it "
+                            "failed, 2 usage or configuration.\n";
 
 #define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
 

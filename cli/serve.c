@@ -13,8 +13,10 @@ static const char usage[] =
     "  -c, --config FILE  configuration, JSON that may hold comments\n"
     "  -h, --help         this text\n"
     "\n"
-    "Signals: SIGHUP reads FILE and everything it names again, and changes nothing if anything is wrong;\n"
-    "SIGTERM and SIGINT drain: running commands finish, new sessions are refused; a second one ends all.\n";
+    "Signals: SIGHUP reads FILE and everything it names again, and changes nothing if anything is "
+    "wrong;\n"
+    "SIGTERM and SIGINT drain: running commands finish, new sessions are refused; a second one "
+    "ends all.\n";
 
 int cli_serve(int argc, char **argv)
 {

@@ -14,8 +14,6 @@
 #include "tunnel/service.h"
 #include "tunnel/settings.h"
 
-
-
 /* How often `systemctl status` gets new numbers. */
 #define STATUS_INTERVAL_MS 10000
 
@@ -24,7 +22,8 @@ static const char usage[] =
     "       sallyport tunnel --proxy HOST:PORT --database NAME --listen ADDR --identity DIR\n"
     "                        [--ready N] [--server-name NAME]\n"
     "\n"
-    "Opens local ports that MySQL and MariaDB clients connect to, and carries what they say to the\n"
+    "Opens local ports that MySQL and MariaDB clients connect to, and carries what they say to "
+    "the\n"
     "proxy over mutual TLS. Clients need no password and no TLS setting.\n"
     "\n"
     "  -c, --config FILE     configuration: any number of tunnels\n"
@@ -147,9 +146,10 @@ static bool load(const struct command *command, struct tunnel_config *config, st
     if (!loaded)
         return false;
     enum log_level level = (enum log_level)config->log.level;
-    if (command->flags.log_level && !log_level_parse(command->flags.log_level, &level, err)) {
+    struct error why = {0};
+    if (command->flags.log_level && !log_level_parse(command->flags.log_level, &level, &why)) {
         tunnel_config_release(config);
-        return false;
+        return error_set(err, ERROR_CONFIG, "--log-level: %s", why.message);
     }
     config->log.level = (int)level;
     return true;
@@ -263,12 +263,6 @@ static void watch_signals(struct run *run)
 
 /* Running. */
 
-static int fail(const struct error *err, int code)
-{
-    (void)fprintf(stderr, "sallyport tunnel: %s\n", err->message);
-    return code;
-}
-
 static int run_loop(struct run *run)
 {
     watch_signals(run);
@@ -286,12 +280,12 @@ static int run_tunnels(const struct command *command, struct tunnel_config *conf
     int code = uv_loop_init(&run.loop);
     if (code != 0) {
         (void)error_set(&err, ERROR_SYSTEM, "cannot make an event loop: %s", uv_strerror(code));
-        return fail(&err, EXIT_FAILED);
+        return exit_with(&err);
     }
     bool started =
         tunnel_service_start(&run.loop, config, &service_events, &run, &run.service, &err);
     tunnel_config_release(config);
-    int result = started ? run_loop(&run) : fail(&err, EXIT_FAILED);
+    int result = started ? run_loop(&run) : exit_with(&err);
     if (uv_loop_close(&run.loop) != 0)
         log_warning("the event loop was not empty at the end", NULL);
     return result;
@@ -309,7 +303,7 @@ int cli_tunnel(int argc, char **argv)
     if (command.help)
         return fputs(usage, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
     if (!load(&command, &config, &err))
-        return fail(&err, EXIT_USAGE);
+        return exit_with(&err);
     apply_log(&config);
     (void)signal(SIGPIPE, SIG_IGN);
     return run_tunnels(&command, &config);

@@ -12,8 +12,9 @@ int cli_version(int argc, char **argv)
 {
     (void)argv;
     if (argc > 1) {
-        fputs("usage: sallyport version\n\nPrints the version, and those of the libraries in use.\n",
-              stdout);
+        fputs(
+            "usage: sallyport version\n\nPrints the version, and those of the libraries in use.\n",
+            stdout);
         return EXIT_DONE;
     }
     char mbedtls[24];

@@ -143,10 +143,8 @@ void response_login_done(struct response_tracker *tracker)
 
 void response_infile_sent(struct response_tracker *tracker, uint8_t sequence)
 {
-    if (tracker->phase != PHASE_INFILE)
-        return;
-    tracker->phase = PHASE_FIRST;
-    tracker->sequence = sequence;
+    if (tracker->phase == PHASE_INFILE && response_move(tracker, PHASE_FIRST, NULL))
+        tracker->sequence = sequence;
 }
 
 bool response_at_boundary(const struct response_tracker *tracker, uint8_t *next_sequence)
@@ -216,20 +214,22 @@ static bool response_begin(struct response_tracker *tracker, struct error *err)
 static void response_pass_rows(struct response_tracker *tracker, struct byte_reader *reader)
 {
     const uint8_t most = tracker->answer.binary ? 0x00 : 0xFD;
-    struct byte_reader ahead = *reader;
+    const uint8_t *at = reader->data + reader->offset;
+    size_t left = byte_reader_left(reader);
     uint8_t sequence = tracker->sequence;
     uint64_t rows = 0;
-    uint32_t word; /* a packet header: 24 bits of length, 8 of sequence id */
-    uint8_t first;
-    while (byte_reader_u32le(&ahead, &word) && byte_reader_peek(&ahead, &first)) {
-        uint32_t length = word & PACKET_PAYLOAD_MAX;
-        if (first > most || word >> 24 != sequence || length == 0 || length == PACKET_PAYLOAD_MAX ||
-            !byte_reader_skip(&ahead, length))
+    while (left > PACKET_HEADER_SIZE) {
+        uint32_t header = byte_load_u32le(at); /* 24 bits of length, 8 of sequence id */
+        size_t length = header & PACKET_PAYLOAD_MAX;
+        if (at[PACKET_HEADER_SIZE] > most || header >> 24 != sequence || length == 0 ||
+            length == PACKET_PAYLOAD_MAX || length > left - PACKET_HEADER_SIZE)
             break;
-        *reader = ahead;
+        at += PACKET_HEADER_SIZE + length;
+        left -= PACKET_HEADER_SIZE + length;
         sequence++;
         rows++;
     }
+    reader->offset = reader->length - left;
     tracker->sequence = sequence;
     tracker->outcome.rows += rows;
     if (rows > 0) {

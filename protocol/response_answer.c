@@ -17,7 +17,7 @@ static bool response_read_ok(struct response_tracker *tracker, struct byte_view 
                              struct error *err)
 {
     struct response_outcome *outcome = &tracker->outcome;
-    struct packet_ok ok;
+    struct packet_ok ok = {0};
     uint32_t capabilities = tracker->capabilities;
     /* What was cut off can only be session tracking. */
     if (tracker->length > RESPONSE_INSPECT_MAX)
@@ -80,7 +80,7 @@ static void response_note_error(struct response_outcome *outcome, const struct p
 static bool response_complete_error(struct response_tracker *tracker, struct byte_view payload,
                                     enum response_event *event, struct error *err)
 {
-    struct packet_err error;
+    struct packet_err error = {0};
     if (!packet_err_read(payload, &error, err))
         return false;
     if (error.code == PROGRESS_REPORT_CODE && tracker->phase != PHASE_IDLE)
@@ -242,7 +242,7 @@ static bool response_complete_rows(struct response_tracker *tracker, struct byte
 static bool response_complete_login(struct response_tracker *tracker, struct byte_view payload,
                                     enum response_event *event, struct error *err)
 {
-    struct packet_err error;
+    struct packet_err error = {0};
     tracker->packet = payload;
     *event = RESPONSE_LOGIN;
     if (tracker->kind == PACKET_OK)

@@ -97,7 +97,8 @@ bool response_passed(struct response_tracker *tracker, enum response_event *even
 /* The answer under way is complete: its entry leaves the FIFO. */
 void response_finish(struct response_tracker *tracker, enum response_event *event);
 
-/* The one way to change the phase. Refuses a move that the drawing above does not have. */
+/* The one way to another phase; back to PHASE_IDLE it is response_finish(). Refuses a move that the
+ * drawing above does not have. */
 bool response_move(struct response_tracker *tracker, enum response_phase to,
                    struct error *err) MUST_USE;
 

@@ -250,9 +250,11 @@ static bool value_temporal(struct byte_reader *reader, uint8_t form, uint64_t un
 static bool value_string(struct byte_reader *reader, uint8_t form, uint64_t unseen,
                          struct value *out, struct error *err)
 {
-    /* The longest length takes nine bytes; fewer may be the beginning of one. */
-    bool cut_length = unseen > 0 && byte_reader_left(reader) < 9;
     uint64_t length;
+    uint8_t first = 0xFC;
+    /* Nothing at all, or fewer bytes than the longest length takes, may be the beginning of one. */
+    bool cut_length = unseen > 0 && byte_reader_left(reader) < 9 &&
+                      (!byte_reader_peek(reader, &first) || (first >= 0xFC && first <= 0xFE));
     if (!byte_reader_lenenc(reader, &length))
         return cut_length ? value_unseen(reader, out) : value_malformed(err);
     size_t left = byte_reader_left(reader);

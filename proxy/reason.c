@@ -9,7 +9,8 @@ static const struct {
 } reasons[REASON_COUNT] = {
     [REASON_NONE] = {"none", "The session lives."},
     [REASON_CLIENT_QUIT] = {"client_quit", "The client said goodbye with COM_QUIT."},
-    [REASON_CLIENT_CLOSED] = {"client_closed", "The client closed its connection without COM_QUIT."},
+    [REASON_CLIENT_CLOSED] = {"client_closed",
+                              "The client closed its connection without COM_QUIT."},
     [REASON_CLIENT_LOST] = {"client_lost", "The connection to the client broke."},
     [REASON_CLIENT_TLS] = {"client_tls",
                            "The TLS handshake with the client failed, a refused certificate "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many sessions there are, over all workers: in all, not yet logged in, and of each bot. Used when
- * a connection comes, logs in and goes, never on the data path; so a mutex is fine here.
+ * How many sessions there are, over all workers: in all, not yet logged in, and of each bot. Used
+ * when a connection comes, logs in and goes, never on the data path; so a mutex is fine here.
  */
 #ifndef SALLYPORT_PROXY_REGISTRY_H
 #define SALLYPORT_PROXY_REGISTRY_H
@@ -23,8 +23,8 @@ bool registry_enter(struct registry *registry, uint64_t sessions, uint64_t pendi
 void registry_leave(struct registry *registry, bool pending);
 
 /*
- * Counts a bot's session as logged in unless `limit` (0: none) of them are there already. Fails with ERROR_LIMIT
- * or ERROR_MEMORY. Each success is undone by registry_logout().
+ * Counts a bot's session as logged in unless `limit` (0: none) of them are there already. Fails
+ * with ERROR_LIMIT or ERROR_MEMORY. Each success is undone by registry_logout().
  */
 bool registry_login(struct registry *registry, const char *bot, uint64_t limit,
                     struct error *err) MUST_USE;

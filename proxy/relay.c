@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The client's half of the command phase: frame, judge, record, send. Where a command has to wait
- * (for the audit log, for earlier answers) it is parked with a copy of its bytes, and nothing more is taken from
- * the client until it has gone on.
+ * (for the audit log, for earlier answers) it is parked with a copy of its bytes, and nothing more
+ * is taken from the client until it has gone on.
  */
 #include "proxy/relay.h"
 
@@ -15,10 +15,14 @@
 #include "protocol/capability.h"
 #include "protocol/collation.h"
 
+/* Command byte, statement id and parameter number of COM_STMT_SEND_LONG_DATA. */
+#define LONG_DATA_HEADER 7
+
 /* Rendered bound values that an idle session may keep room for. */
 #define RELAY_KEEP_PARAMS 4096
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------
+ */
 
 void relay_follow_policy(struct session *session)
 {
@@ -96,7 +100,8 @@ bool relay_error_place(const struct session *session, uint8_t *sequence)
     return session->relay && response_at_boundary(session->relay->tracker, sequence);
 }
 
-/* --- parking ----------------------------------------------------------------------------------- */
+/* --- parking -----------------------------------------------------------------------------------
+ */
 
 static bool keep(struct buffer *buffer, struct byte_view bytes)
 {
@@ -121,13 +126,13 @@ static void park(struct session *session, enum command_event event,
     session_hold_client(session, why);
     if (why == HOLD_AUDIT && session->record_deadline_us == 0) {
         session->record_deadline_us =
-            clock_monotonic_us() +
-            session->snapshot->settings.proxy.limits.audit_timeout_ms * 1000;
+            clock_monotonic_us() + session->snapshot->settings.proxy.limits.audit_timeout_ms * 1000;
         session_arm_timer(session);
     }
 }
 
-/* --- sending ----------------------------------------------------------------------------------- */
+/* --- sending -----------------------------------------------------------------------------------
+ */
 
 static bool send_upstream(struct session *session, struct byte_view raw)
 {
@@ -142,8 +147,7 @@ static bool send_upstream(struct session *session, struct byte_view raw)
     return true;
 }
 
-static bool keep_text(struct exchange *exchange, const void *text, size_t length,
-                      struct error *err)
+static bool keep_text(struct exchange *exchange, const void *text, size_t length, struct error *err)
 {
     buffer_clear(&exchange->text);
     return buffer_append(&exchange->text, text, length, err);
@@ -169,6 +173,11 @@ static bool remember(struct session *session, struct exchange *exchange,
         if (relay->scan.count == 1 && !relay->scan.unclear)
             return keep_text(exchange, relay->scan.schemas[0], strlen(relay->scan.schemas[0]), err);
         return true;
+    case COMMAND_STMT_SEND_LONG_DATA:
+        return keep_text(exchange, piece->payload.data,
+                         piece->payload.length < LONG_DATA_HEADER ? piece->payload.length
+                                                                  : LONG_DATA_HEADER,
+                         err);
     case COMMAND_SET_OPTION:
         exchange->option = piece->payload.length >= 3 ? piece->payload.data[1] : 1;
         return true;
@@ -193,7 +202,6 @@ static bool apply(struct session *session, const struct exchange *exchange,
     switch (exchange->command) {
     case COMMAND_STMT_CLOSE:
         statement_remove(relay->statements, statement->id);
-        relay->prepared--;
         return true;
     case COMMAND_STMT_RESET:
         statement_reset(statement);
@@ -215,8 +223,8 @@ static void allow(struct session *session, enum command_event event,
     const struct command_kind *kind = command_kind(exchange->command);
     struct error err = {0};
     bool answered = kind->reply != REPLY_NONE;
-    int sequence = event == COMMAND_WHOLE ? (uint8_t)(piece->last_sequence + 1)
-                                          : RESPONSE_SEQUENCE_ANY;
+    int sequence =
+        event == COMMAND_WHOLE ? (uint8_t)(piece->last_sequence + 1) : RESPONSE_SEQUENCE_ANY;
     if (!remember(session, exchange, piece, &err) ||
         !apply(session, exchange, piece->payload, &err) ||
         (answered && !response_expect(relay->tracker, kind->reply, kind->binary_rows, sequence,
@@ -238,7 +246,8 @@ static void allow(struct session *session, enum command_event event,
         (void)send_upstream(session, piece->raw);
 }
 
-/* --- refusing ---------------------------------------------------------------------------------- */
+/* --- refusing ----------------------------------------------------------------------------------
+ */
 
 /* Writes the ERRs of ours whose turn has come. */
 bool relay_write_injected(struct session *session)
@@ -252,8 +261,9 @@ bool relay_write_injected(struct session *session)
         snprintf(message, sizeof message, "sallyport: bot %s: %s", session_bot(session),
                  exchange->reason);
         buffer_init_fixed(&packet, storage, sizeof storage);
-        bool made = packet_err_append(&packet, (uint8_t)(exchange->sequence + 1),
-                                      exchange->error_code, exchange->error_sqlstate, message, NULL);
+        bool made =
+            packet_err_append(&packet, (uint8_t)(exchange->sequence + 1), exchange->error_code,
+                              exchange->error_sqlstate, message, NULL);
         exchange_give(session->worker, exchange);
         if (!made || !session_write_buffer(session, &packet))
             return false;
@@ -296,7 +306,8 @@ static void deny(struct session *session, enum command_event event, const struct
                      verdict->reason);
 }
 
-/* --- a command --------------------------------------------------------------------------------- */
+/* --- a command ---------------------------------------------------------------------------------
+ */
 
 /* What the policy says, and whether the bound values can be read: what cannot be is never sent. */
 static void judge(struct session *session, enum command_event event,
@@ -316,7 +327,8 @@ static void judge(struct session *session, enum command_event event,
     snprintf(verdict->reason, sizeof verdict->reason, "%.*s", AUTHZ_RULE_TEXT_MAX - 1, err.message);
 }
 
-/* The intent goes into the log before anything else happens. NULL: the command waits, or the session has ended. */
+/* The intent goes into the log before anything else happens. NULL: the command waits, or the
+ * session has ended. */
 static struct exchange *record(struct session *session, enum command_event event,
                                const struct command_piece *piece)
 {
@@ -359,6 +371,7 @@ static void take_command(struct session *session, enum command_event event,
     params_trim(&relay->params, RELAY_KEEP_PARAMS);
     if (event == COMMAND_BEGIN) {
         exchange->length = piece->payload.length - 1;
+        exchange->captured = piece->payload.length;
         digest_begin(&relay->digest);
         digest_add(&relay->digest, piece->payload.data + 1, piece->payload.length - 1);
     }
@@ -370,14 +383,16 @@ static void take_command(struct session *session, enum command_event event,
         allow(session, event, piece, exchange);
 }
 
-/* --- the pieces of a long command --------------------------------------------------------------- */
+/* --- the pieces of a long command ---------------------------------------------------------------
+ */
 
 static bool has_scan(const struct exchange *exchange)
 {
     return exchange->command == COMMAND_QUERY || exchange->command == COMMAND_STMT_PREPARE;
 }
 
-/* Before its last piece a streamed text is judged as a whole: until then the server does nothing. */
+/* Before its last piece a streamed text is judged as a whole: until then the server does nothing.
+ */
 static bool judge_streamed(struct session *session, struct exchange *exchange)
 {
     struct relay *relay = session->relay;
@@ -393,6 +408,20 @@ static bool judge_streamed(struct session *session, struct exchange *exchange)
     return false;
 }
 
+/* The rest of a long value counts towards its length, although none of it is kept. */
+static bool count_long_data(struct session *session, const struct exchange *exchange,
+                            struct error *err)
+{
+    struct byte_view header =
+        byte_view(buffer_bytes(&exchange->text), buffer_length(&exchange->text));
+    uint32_t id;
+    if (!statement_id_read(header, &id, err))
+        return false;
+    struct statement *statement = statement_find(session->relay->statements, id);
+    uint64_t rest = exchange->length + 1 - exchange->captured;
+    return !statement || statement_long_data(statement, header, LONG_DATA_HEADER + rest, err);
+}
+
 static void end_streamed(struct session *session, struct exchange *exchange, uint8_t sequence)
 {
     struct relay *relay = session->relay;
@@ -406,8 +435,13 @@ static void end_streamed(struct session *session, struct exchange *exchange, uin
         relay_finish_denied(session, exchange);
         inject(session, exchange);
     } else if (command_kind(exchange->command)->reply == REPLY_NONE) {
+        struct error err = {0};
+        bool counted = exchange->command != COMMAND_STMT_SEND_LONG_DATA ||
+                       count_long_data(session, exchange, &err);
         relay_finish_sent(session, exchange);
         exchange_give(session->worker, exchange);
+        if (!counted)
+            session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
     }
 }
 
@@ -431,7 +465,8 @@ static void take_piece(struct session *session, enum command_event event,
         end_streamed(session, exchange, piece->last_sequence);
 }
 
-/* --- the client's bytes -------------------------------------------------------------------------- */
+/* --- the client's bytes --------------------------------------------------------------------------
+ */
 
 void relay_unpark(struct session *session)
 {
@@ -463,12 +498,15 @@ static bool take_infile(struct session *session, struct byte_view input, size_t 
         session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000", "%s", err.message);
         return false;
     }
-    relay->infile->bytes_in += *consumed;
-    bool done = relay->infile_framer.done;
-    if (done) {
-        relay->infile = NULL;
-        response_infile_sent(relay->tracker, infile_framer_next_sequence(&relay->infile_framer));
+    relay->infile_coming = !relay->infile_framer.done;
+    if (relay->infile) {
+        relay->infile->bytes_in += *consumed;
+        if (relay->infile_framer.done)
+            response_infile_sent(relay->tracker,
+                                 infile_framer_next_sequence(&relay->infile_framer));
     }
+    if (relay->infile_framer.done)
+        relay->infile = NULL;
     return send_upstream(session, byte_view(input.data, *consumed));
 }
 
@@ -478,7 +516,7 @@ static bool take_input(struct session *session, struct byte_view input, size_t *
     enum command_event event;
     struct command_piece piece;
     struct error err = {0};
-    if (relay->infile)
+    if (relay->infile_coming)
         return take_infile(session, input, consumed);
     if (!command_framer_feed(&relay->framer, input, consumed, &event, &piece, &err)) {
         session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000", "%s", err.message);

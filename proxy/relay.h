@@ -6,11 +6,11 @@
 #ifndef SALLYPORT_PROXY_RELAY_H
 #define SALLYPORT_PROXY_RELAY_H
 
+#include "audit/params.h"
 #include "authz/use_scan.h"
 #include "protocol/command.h"
 #include "protocol/response.h"
 #include "protocol/statement.h"
-#include "audit/params.h"
 #include "proxy/session_internal.h"
 #include "tls/digest.h"
 
@@ -22,25 +22,26 @@ struct exchange {
     struct audit_entry *entry;
     int64_t started_us; /* monotonic */
     uint8_t command;
-    uint8_t sequence;      /* of the command's last packet */
-    uint8_t option;        /* COM_SET_OPTION: 0 turns multi-statements on */
-    bool asks_infile;      /* its text can ask for a local file */
-    bool names_charset;    /* its text sets the client's character set, to: */
+    uint8_t sequence;   /* of the command's last packet */
+    uint8_t option;     /* COM_SET_OPTION: 0 turns multi-statements on */
+    bool asks_infile;   /* its text can ask for a local file */
+    bool names_charset; /* its text sets the client's character set, to: */
     char charset[32];
-    uint16_t error_code;   /* denied: of the ERR packet */
+    uint16_t error_code; /* denied: of the ERR packet */
     const char *error_sqlstate;
     char reason[AUTHZ_RULE_TEXT_MAX];
     uint64_t bytes_in;
-    uint64_t length;       /* of the statement, once all of it has come */
+    uint64_t captured; /* streamed: payload bytes that came with the first part */
+    uint64_t length;   /* of the statement, once all of it has come */
     bool has_digest;
-    uint8_t digest[32];    /* of the statement, when it was streamed or cut */
-    struct buffer text;    /* PREPARE: the text to remember; INIT_DB: the schema */
+    uint8_t digest[32]; /* of the statement, when it was streamed or cut */
+    struct buffer text; /* PREPARE: the text to remember; INIT_DB: the schema */
 };
 
 /* What the relay thinks of a command. */
 struct verdict {
     enum { VERDICT_ALLOW, VERDICT_DENY, VERDICT_DROP, VERDICT_CLOSE, VERDICT_WAIT } action;
-    uint16_t code;        /* DENY, CLOSE: of the ERR packet */
+    uint16_t code; /* DENY, CLOSE: of the ERR packet */
     const char *sqlstate;
     char reason[AUTHZ_RULE_TEXT_MAX];
 };
@@ -68,13 +69,13 @@ struct relay {
     bool any_schema;            /* no schema rule needs the text */
     bool multi_statements;
     bool local_infile;
-    struct exchange *infile;    /* the client sends a file for it */
+    bool infile_coming;      /* the client sends a file */
+    struct exchange *infile; /* for this one; NULL once it was answered early */
     struct infile_framer infile_framer;
-    struct exchange *changing;  /* COM_CHANGE_USER under way */
-    size_t prepared;            /* statements that are open */
-    bool has_status;            /* `status` is that of the last answer */
-    uint16_t status;            /* server status flags */
-    const char *charset;        /* of the client's statements; a literal, or charset_name */
+    struct exchange *changing; /* COM_CHANGE_USER under way */
+    bool has_status;           /* `status` is that of the last answer */
+    uint16_t status;           /* server status flags */
+    const char *charset;       /* of the client's statements; a literal, or charset_name */
     char charset_name[32];
 };
 
@@ -108,18 +109,19 @@ void relay_judge(struct session *session, enum command_event event,
 void relay_judge_scan(struct session *session, const struct use_scan *scan,
                       struct verdict *verdict);
 
-/* relay_charset.c: the character set that a SET statement names, into storage; NULL: it names none. */
+/* relay_charset.c: the character set that a SET statement names, into storage; NULL: it names none.
+ */
 const char *relay_charset_of(struct byte_view text, char *storage, size_t size);
 
 /* relay_record.c */
 
-/* Decodes bound values into relay.params. False: they cannot be read, and the command must not be sent. */
+/* Decodes bound values into relay.params. False: they cannot be read, and the command must not be
+ * sent. */
 bool relay_decode_values(struct session *session, enum command_event event,
                          struct byte_view payload, struct error *err) MUST_USE;
 /* The intent; relay_decode_values() came before. */
 bool relay_record(struct session *session, const struct command_piece *piece,
-                  struct exchange *exchange, enum audit_answer *answer,
-                  struct error *err) MUST_USE;
+                  struct exchange *exchange, enum audit_answer *answer, struct error *err) MUST_USE;
 /* The outcomes: the server's answer, denied, sent without an answer, and never known. */
 void relay_finish(struct session *session, struct exchange *exchange,
                   const struct response_outcome *outcome);

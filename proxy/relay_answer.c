@@ -21,7 +21,8 @@ bool relay_asks_infile(struct byte_view text)
     return false;
 }
 
-/* --- what an answer changes ----------------------------------------------------------------------- */
+/* --- what an answer changes
+ * ----------------------------------------------------------------------- */
 
 static void take_schema(struct session *session, const void *schema, size_t length)
 {
@@ -42,12 +43,12 @@ static void take_prepared(struct session *session, const struct exchange *exchan
         .truncated = buffer_length(&exchange->text) < exchange->length,
     };
     struct error err = {0};
-    memcpy(text.sha256, exchange->digest, sizeof text.sha256);
-    bool replaces = statement_find(relay->statements, outcome->statement_id) != NULL;
+    if (exchange->has_digest)
+        memcpy(text.sha256, exchange->digest, sizeof text.sha256);
+    else if (!statement_text_fits(relay->statements, text.length))
+        digest_of(text.bytes, text.length, text.sha256);
     if (!statement_add(relay->statements, outcome->statement_id, outcome->parameters, &text, &err))
         session_end(session, REASON_INTERNAL, "%s", err.message);
-    else if (!replaces)
-        relay->prepared++;
 }
 
 static void take_charset(struct relay *relay, const struct exchange *exchange)
@@ -76,7 +77,6 @@ static void take_effect(struct session *session, const struct exchange *exchange
         break;
     case COMMAND_RESET_CONNECTION:
         statement_clear(relay->statements);
-        relay->prepared = 0;
         break;
     case COMMAND_SET_OPTION:
         relay->multi_statements = exchange->option == 0;
@@ -114,7 +114,7 @@ static void end_answer(struct session *session)
     session->last_activity_us = clock_monotonic_us();
     relay_finish(session, exchange, outcome);
     if (relay->infile == exchange)
-        relay->infile = NULL; /* the server gave up before the file's end */
+        relay->infile = NULL; /* the server gave up before the file's end; the rest still comes */
     if (relay->streaming == exchange) {
         /* The answer overtook its command: the server refused it half-way, and will close. */
         relay->streaming = NULL;
@@ -127,7 +127,8 @@ static void end_answer(struct session *session)
     exchange_give(session->worker, exchange);
 }
 
-/* --- the stream --------------------------------------------------------------------------------- */
+/* --- the stream ---------------------------------------------------------------------------------
+ */
 
 /* The part of the input that goes to the client and has not gone yet: [from, to). */
 struct outgoing {
@@ -169,6 +170,7 @@ static bool begin_infile(struct session *session, size_t consumed, struct outgoi
         return false;
     }
     relay->infile = exchange;
+    relay->infile_coming = true;
     infile_framer_init(&relay->infile_framer, sequence);
     return true;
 }

@@ -3,7 +3,8 @@
  * COM_CHANGE_USER: a login in mid-session. It is judged as one, the client's authentication is
  * answered by us, and ours is done again with the database; the two legs count their packets apart.
  *
- *   judge ─► (the client's plugin, if it wants more) ─► COM_CHANGE_USER upstream ─► OK or ERR ─► client
+ *   judge ─► (the client's plugin, if it wants more) ─► COM_CHANGE_USER upstream ─► OK or ERR ─►
+ * client
  *
  * Whatever fails ends the session: a server does so too.
  */
@@ -40,8 +41,8 @@ static void change_upstream(struct session *session)
     struct relay *relay = session->relay;
     struct error err = {0};
     session_hold_client(session, HOLD_LOGIN);
-    if (!response_expect(relay->tracker, REPLY_LOGIN, false, RESPONSE_SEQUENCE_ANY,
-                         relay->changing, &err) ||
+    if (!response_expect(relay->tracker, REPLY_LOGIN, false, RESPONSE_SEQUENCE_ANY, relay->changing,
+                         &err) ||
         !upstream_change_user(session->upstream, &session->login, &err))
         session_fail(session, REASON_UPSTREAM_CLOSED, 1159, "08S01", "%s", err.message);
 }
@@ -52,9 +53,9 @@ static bool send_payload(struct session *session, struct byte_view payload)
     struct buffer packet;
     struct error err = {0};
     buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
-    bool sent = packet_append(&packet, session->client_sequence++, payload.data, payload.length,
-                              &err) &&
-                session_write_buffer(session, &packet);
+    bool sent =
+        packet_append(&packet, session->client_sequence++, payload.data, payload.length, &err) &&
+        session_write_buffer(session, &packet);
     buffer_release(&packet);
     return sent;
 }
@@ -81,8 +82,7 @@ static bool keep_attributes(struct session *session, struct error *err)
     return true;
 }
 
-void relay_change_user(struct session *session, struct byte_view payload,
-                       struct exchange *exchange)
+void relay_change_user(struct session *session, struct byte_view payload, struct exchange *exchange)
 {
     struct error err = {0};
     enum auth_step step;
@@ -95,8 +95,8 @@ void relay_change_user(struct session *session, struct byte_view payload,
         return;
     session->client_sequence = (uint8_t)(exchange->sequence + 1);
     buffer_clear(&session->last_auth);
-    if (!auth_server_begin(&session->auth, session->offered_plugin, session->scramble, &session->login,
-                           &session->last_auth, &step, &err) ||
+    if (!auth_server_begin(&session->auth, session->offered_plugin, session->scramble,
+                           &session->login, &session->last_auth, &step, &err) ||
         !keep_attributes(session, &err))
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
     else
@@ -154,7 +154,6 @@ static void take_user(struct session *session)
     memcpy(session->schema, login->schema, sizeof session->schema);
     relay->charset = collation_charset(login->collation);
     statement_clear(relay->statements);
-    relay->prepared = 0;
     relay_follow_policy(session);
 }
 

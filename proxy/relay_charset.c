@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which character set statements come in, so that the record can convert them. The login names a
- * collation; SET NAMES, SET CHARACTER SET and SET character_set_client change it. A statement that is recorded under a wrong guess
- * is still recorded: the audit log falls back to its bytes.
+ * collation; SET NAMES, SET CHARACTER SET and SET character_set_client change it. A statement that
+ * is recorded under a wrong guess is still recorded: the audit log falls back to its bytes.
  */
 #include <ctype.h>
 #include <string.h>
@@ -29,13 +29,13 @@ static struct byte_view next_word(struct byte_reader *reader)
 
 static bool word_is(struct byte_view word, const char *text)
 {
-    return word.length == strlen(text) && strncasecmp((const char *)word.data, text, word.length) == 0;
+    return word.length == strlen(text) &&
+           strncasecmp((const char *)word.data, text, word.length) == 0;
 }
 
 static bool names_charset(struct byte_view word, struct byte_reader *reader)
 {
-    if (word_is(word, "NAMES") || word_is(word, "CHARSET") ||
-        word_is(word, "character_set_client"))
+    if (word_is(word, "NAMES") || word_is(word, "CHARSET") || word_is(word, "character_set_client"))
         return true;
     return word_is(word, "CHARACTER") && word_is(next_word(reader), "SET");
 }

@@ -22,8 +22,7 @@ static void refuse(struct verdict *verdict, int action, uint16_t code, const cha
     va_end(arguments);
 }
 
-static void judge_schema(const struct session *session, const char *schema,
-                         struct verdict *verdict)
+static void judge_schema(const struct session *session, const char *schema, struct verdict *verdict)
 {
     struct authz_decision decision;
     session_decide(session, session->mysql_user, schema, &decision);
@@ -46,14 +45,19 @@ static void judge_named_schema(const struct session *session, struct byte_view p
     judge_schema(session, schema, verdict);
 }
 
-void relay_judge_scan(struct session *session, const struct use_scan *scan,
-                      struct verdict *verdict)
+void relay_judge_scan(struct session *session, const struct use_scan *scan, struct verdict *verdict)
 {
     if (session->relay->any_schema)
         return;
     if (scan->unclear)
         refuse(verdict, VERDICT_DENY, 1227, "42000",
                "the statement cannot be read for USE, and the role restricts schemas");
+    /* Text that the server makes out of data cannot be read; but the server tells of its schema. */
+    if (scan->dynamic && !(session->capabilities & CAPABILITY_SESSION_TRACK))
+        refuse(
+            verdict, VERDICT_DENY, 1227, "42000",
+            "PREPARE and EXECUTE need a client with session tracking, because the role restricts "
+            "schemas");
     for (size_t i = 0; i < scan->count && verdict->action == VERDICT_ALLOW; i++)
         judge_schema(session, scan->schemas[i], verdict);
 }
@@ -71,8 +75,8 @@ static unsigned scan_flags(const struct session *session, uint8_t command)
     return flags;
 }
 
-static void judge_text(struct session *session, enum command_event event,
-                       struct byte_view payload, struct verdict *verdict)
+static void judge_text(struct session *session, enum command_event event, struct byte_view payload,
+                       struct verdict *verdict)
 {
     struct relay *relay = session->relay;
     struct use_scan *scan = &relay->scan;
@@ -125,15 +129,16 @@ static void judge_feature(const struct session *session, enum authz_feature feat
 static void judge_prepare(struct session *session, enum command_event event,
                           struct byte_view payload, struct verdict *verdict)
 {
-    if (session->relay->prepared >= session->snapshot->settings.proxy.limits.statements)
+    if (statement_count(session->relay->statements) >=
+        session->snapshot->settings.proxy.limits.statements)
         refuse(verdict, VERDICT_DENY, 1461, "42000",
                "limits.statements of the proxy is reached: close prepared statements");
     else
         judge_text(session, event, payload, verdict);
 }
 
-static void judge_kind(struct session *session, enum command_event event,
-                       struct byte_view payload, struct verdict *verdict)
+static void judge_kind(struct session *session, enum command_event event, struct byte_view payload,
+                       struct verdict *verdict)
 {
     const struct command_kind *kind = command_kind(payload.data[0]);
     switch (payload.data[0]) {
@@ -177,8 +182,7 @@ void relay_judge(struct session *session, enum command_event event,
     if (!kind->known)
         refuse(verdict, VERDICT_CLOSE, 1047, "08S01", "command 0x%02x is unknown", command);
     else if (kind->internal)
-        refuse(verdict, VERDICT_DENY, 1047, "08S01", "command %s is for servers alone",
-               kind->name);
+        refuse(verdict, VERDICT_DENY, 1047, "08S01", "command %s is for servers alone", kind->name);
     else if (kind->replication)
         judge_feature(session, AUTHZ_REPLICATION, verdict);
     else

@@ -26,7 +26,8 @@ struct server {
     bool draining;
 };
 
-/* --- sockets ------------------------------------------------------------------------------------- */
+/* --- sockets -------------------------------------------------------------------------------------
+ */
 
 static int open_socket(const struct addrinfo *address, struct error *err)
 {
@@ -49,8 +50,8 @@ static int open_socket(const struct addrinfo *address, struct error *err)
 }
 
 /*
- * With SO_REUSEPORT a second proxy of the same user would silently share the port: a first bind without it
- * finds out.
+ * With SO_REUSEPORT a second proxy of the same user would silently share the port: a first bind
+ * without it finds out.
  */
 static bool probe_port(const struct addrinfo *address, struct error *err)
 {
@@ -74,8 +75,8 @@ static bool resolve(const struct address *address, struct addrinfo **out, struct
     snprintf(port, sizeof port, "%u", address->port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     int status = getaddrinfo(address->host, port, &hints, out);
-    return status == 0 ||
-           error_set(err, ERROR_SYSTEM, "cannot resolve %s: %s", address->host, gai_strerror(status));
+    return status == 0 || error_set(err, ERROR_SYSTEM, "cannot resolve %s: %s", address->host,
+                                    gai_strerror(status));
 }
 
 /* One socket for each worker, into sockets[worker][listener]. */
@@ -106,15 +107,16 @@ static bool bind_listeners(const struct server *server, int *sockets, struct err
     return true;
 }
 
-/* --- workers ------------------------------------------------------------------------------------- */
+/* --- workers -------------------------------------------------------------------------------------
+ */
 
 static bool start_bound(struct server *server, int *sockets, struct error *err)
 {
     size_t listeners = server->snapshot->settings.proxy.listener_count;
     for (unsigned i = 0; i < server->worker_count; i++) {
         int *own = sockets + i * listeners;
-        bool started = worker_start(&server->workers[i], i, &server->shared, server->snapshot, own,
-                                    err);
+        bool started =
+            worker_start(&server->workers[i], i, &server->shared, server->snapshot, own, err);
         for (size_t j = 0; j < listeners; j++)
             own[j] = -1;
         if (!started)
@@ -149,7 +151,8 @@ static void join_workers(struct server *server)
         worker_join(&server->workers[i]);
 }
 
-/* --- signals ------------------------------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------------------------------
+ */
 
 static void on_hangup(uv_signal_t *handle, int number)
 {
@@ -181,7 +184,8 @@ static void on_stop(uv_signal_t *handle, int number)
     bool again = server->draining;
     server->draining = true;
     notify_stopping();
-    log_info(again ? "stopping now" : "draining: running commands may finish, new sessions are refused",
+    log_info(again ? "stopping now"
+                   : "draining: running commands may finish, new sessions are refused",
              NULL);
     for (unsigned i = 0; i < server->started; i++) {
         if (again)
@@ -234,7 +238,8 @@ static bool run_loop(struct server *server, struct error *err)
     return true;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------ */
+/* --- the whole
+ * ------------------------------------------------------------------------------------ */
 
 /* Each session has two sockets: the soft limit of descriptors is raised to the hard one. */
 static void raise_descriptor_limit(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `sallyport serve`: the main thread. Reads the configuration, binds the listeners, starts the workers,
- * then handles signals: SIGHUP reloads, SIGTERM and SIGINT drain (a second one stops at once).
+ * `sallyport serve`: the main thread. Reads the configuration, binds the listeners, starts the
+ * workers, then handles signals: SIGHUP reloads, SIGTERM and SIGINT drain (a second one stops at
+ * once).
  */
 #ifndef SALLYPORT_PROXY_SERVER_H
 #define SALLYPORT_PROXY_SERVER_H

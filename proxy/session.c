@@ -14,12 +14,18 @@
 #include "proxy/relay.h"
 
 static const char *const state_names[SESSION_STATE_COUNT] = {
-    [SESSION_CLIENT_TLS] = "client_tls", [SESSION_HELLO] = "hello",
-    [SESSION_DIALLING] = "dialling",     [SESSION_LOGIN] = "login",
-    [SESSION_STARTTLS] = "starttls",     [SESSION_AUTH] = "auth",
-    [SESSION_UPSTREAM_LOGIN] = "upstream_login", [SESSION_STARTING] = "starting",
-    [SESSION_READY] = "ready",           [SESSION_CHANGING] = "changing",
-    [SESSION_ENDING] = "ending",         [SESSION_CLOSED] = "closed",
+    [SESSION_CLIENT_TLS] = "client_tls",
+    [SESSION_HELLO] = "hello",
+    [SESSION_DIALLING] = "dialling",
+    [SESSION_LOGIN] = "login",
+    [SESSION_STARTTLS] = "starttls",
+    [SESSION_AUTH] = "auth",
+    [SESSION_UPSTREAM_LOGIN] = "upstream_login",
+    [SESSION_STARTING] = "starting",
+    [SESSION_READY] = "ready",
+    [SESSION_CHANGING] = "changing",
+    [SESSION_ENDING] = "ending",
+    [SESSION_CLOSED] = "closed",
 };
 
 #define TO(state) (1u << SESSION_##state)
@@ -99,8 +105,8 @@ static void session_free(struct session *session)
 /* Frees once nothing points here any more: handles closed, the end recorded. */
 static void session_try_free(struct session *session)
 {
-    if (session->state == SESSION_ENDING && session->open_handles == 0 &&
-        session->ended_recorded && session_move(session, SESSION_CLOSED))
+    if (session->state == SESSION_ENDING && session->open_handles == 0 && session->ended_recorded &&
+        session_move(session, SESSION_CLOSED))
         session_free(session);
 }
 
@@ -199,7 +205,8 @@ static void send_error(struct session *session, uint16_t code, const char *sqlst
     uint8_t sequence;
     if (!error_place(session, &sequence))
         return;
-    char message[PACKET_ERR_MESSAGE_MAX + IDENTITY_TEXT_MAX]; /* the packet cuts it between characters */
+    char message[PACKET_ERR_MESSAGE_MAX +
+                 IDENTITY_TEXT_MAX]; /* the packet cuts it between characters */
     snprintf(message, sizeof message, "sallyport: bot %s: %s", session_bot(session), session->why);
     uint8_t storage[PACKET_ERR_MESSAGE_MAX + 64];
     struct buffer packet;
@@ -482,7 +489,8 @@ static bool begin(struct session *session, struct error *err)
     return true;
 }
 
-/* A connection over the limits is taken and dropped: it has shown no certificate, so it is owed no answer. */
+/* A connection over the limits is taken and dropped: it has shown no certificate, so it is owed no
+ * answer. */
 static void refuse(struct listener *listener)
 {
     struct worker *worker = listener->worker;
@@ -519,7 +527,8 @@ void session_accept(struct listener *listener)
     log_leave(previous);
 }
 
-/* --- what the worker asks for ------------------------------------------------------------------ */
+/* --- what the worker asks for ------------------------------------------------------------------
+ */
 
 static bool session_keeps_database(const struct session *session, struct error *err)
 {
@@ -539,7 +548,8 @@ void session_follow_policy(struct session *session)
     struct error err = {0};
     struct authz_decision decision = {.allowed = true};
     if (session->identified && session->database) {
-        decision.allowed = session_keeps_database(session, &err) && session_map_roles(session, &err);
+        decision.allowed =
+            session_keeps_database(session, &err) && session_map_roles(session, &err);
         if (decision.allowed)
             session_decide(session, session->mysql_user[0] ? session->mysql_user : NULL,
                            session->schema[0] ? session->schema : NULL, &decision);
@@ -555,7 +565,8 @@ void session_follow_policy(struct session *session)
     log_leave(previous);
 }
 
-/* A connection that nobody has used yet, such as those that tunnels keep ready, goes without a word. */
+/* A connection that nobody has used yet, such as those that tunnels keep ready, goes without a
+ * word. */
 static bool is_unused(const struct session *session)
 {
     return session->state == SESSION_CLIENT_TLS ||

@@ -9,8 +9,9 @@
  *
  *   every state ─► ENDING (said why, closing) ─► CLOSED (freed)
  *
- * HELLO is skipped by clients without ALPN. STARTING waits for room in the audit log for session.start. CHANGING is
- * COM_CHANGE_USER, which is judged and authenticated like a login. Each session ends with exactly one reason.
+ * HELLO is skipped by clients without ALPN. STARTING waits for room in the audit log for
+ * session.start. CHANGING is COM_CHANGE_USER, which is judged and authenticated like a login. Each
+ * session ends with exactly one reason.
  */
 #ifndef SALLYPORT_PROXY_SESSION_INTERNAL_H
 #define SALLYPORT_PROXY_SESSION_INTERNAL_H
@@ -61,11 +62,11 @@ struct session {
     char id[SESSION_ID_SIZE];
     enum session_state state;
     enum reason reason;
-    int64_t started_us;       /* wall time */
+    int64_t started_us; /* wall time */
     int64_t started_monotonic_us;
 
-    struct snapshot *snapshot; /* what it is judged by; changes on reload */
-    size_t listener;           /* index into the snapshot's listeners */
+    struct snapshot *snapshot;       /* what it is judged by; changes on reload */
+    size_t listener;                 /* index into the snapshot's listeners */
     const struct database *database; /* of `dialled`, which the upstream holds too */
     struct snapshot *dialled;        /* the snapshot whose database it uses */
     struct authz_roles roles;
@@ -74,7 +75,8 @@ struct session {
     struct stream *client;
     struct upstream *upstream;
     uv_timer_t timer;
-    unsigned open_handles; /* timer and client stream: memory goes with the last, and the last record */
+    unsigned
+        open_handles; /* timer and client stream: memory goes with the last, and the last record */
     unsigned holds;
 
     struct buffer input; /* bytes of an incomplete hello or login packet */
@@ -83,8 +85,8 @@ struct session {
     uint32_t offered;        /* capabilities in our greeting to the client */
     char offered_plugin[HANDSHAKE_PLUGIN_MAX];
     uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE]; /* ours, in the greeting to the client */
-    struct handshake_login login; /* of the login or change of user under way */
-    struct buffer attributes;     /* what login.attributes points into */
+    struct handshake_login login;              /* of the login or change of user under way */
+    struct buffer attributes;                  /* what login.attributes points into */
     struct auth_server auth;
     struct buffer last_auth; /* payload to send before the OK */
 
@@ -96,10 +98,10 @@ struct session {
     bool logged_in;        /* counted for its bot */
     bool started;          /* session.start was recorded: session.end is owed */
     bool ended_recorded;
-    bool busy;             /* it has dialled a database */
-    bool drain;            /* ends when the running commands have been answered */
+    bool busy;  /* it has dialled a database */
+    bool drain; /* ends when the running commands have been answered */
     struct audit_prefix prefix;
-    int64_t record_deadline_us; /* monotonic: until when it waits for room in the audit log */
+    int64_t record_deadline_us;   /* monotonic: until when it waits for room in the audit log */
     char why[ERROR_MESSAGE_SIZE]; /* text of the ending, for the record */
     uint16_t error_code;          /* of the ERR that went to the client; 0: none */
     char error_sqlstate[6];
@@ -124,7 +126,8 @@ void session_release_client(struct session *session, enum session_hold why);
 bool session_write(struct session *session, const void *bytes, size_t length) MUST_USE;
 bool session_write_buffer(struct session *session, const struct buffer *buffer) MUST_USE;
 
-/* Ends the session without a word to the client. `why` goes to the record. Safe to call twice: the first reason stays. */
+/* Ends the session without a word to the client. `why` goes to the record. Safe to call twice: the
+ * first reason stays. */
 void session_end(struct session *session, enum reason reason, const char *why, ...)
     PRINTF_LIKE(3, 4);
 

@@ -15,11 +15,13 @@ static const struct listener_settings *listener_of(const struct session *session
     return &session->snapshot->settings.proxy.listeners[session->listener];
 }
 
-/* Goes over to a state whose next event is the client's. A move that is refused ends the session. */
+/* Goes over to a state whose next event is the client's. A move that is refused ends the session.
+ */
 static void wait_for(struct session *session, enum session_state state)
 {
     if (!session_move(session, state))
-        session_end(session, REASON_INTERNAL, "an undeclared move to %s", session_state_name(state));
+        session_end(session, REASON_INTERNAL, "an undeclared move to %s",
+                    session_state_name(state));
 }
 
 /* --- the certificate and the hello ------------------------------------------------------------ */
@@ -126,7 +128,8 @@ static void take_hello(struct session *session)
         admit(session, hello.database);
 }
 
-/* --- the greeting ------------------------------------------------------------------------------ */
+/* --- the greeting ------------------------------------------------------------------------------
+ */
 
 static void random_scramble(uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE])
 {
@@ -157,7 +160,8 @@ static void on_greeted(void *owner, const struct handshake_greeting *upstream)
     log_leave(previous);
 }
 
-/* --- the client's login ------------------------------------------------------------------------ */
+/* --- the client's login ------------------------------------------------------------------------
+ */
 
 static void start_upstream_login(struct session *session)
 {
@@ -275,8 +279,7 @@ static void take_login(struct session *session, struct byte_view payload)
     }
     if (session->login.is_ssl_request) {
         if (session->identified)
-            session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01",
-                         "TLS was asked for twice");
+            session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "TLS was asked for twice");
         else if (session_move(session, SESSION_STARTTLS) &&
                  !stream_start_tls(session->client, session->snapshot->server_tls, NULL, &err))
             session_end(session, REASON_CLIENT_TLS, "%s", err.message);
@@ -285,8 +288,8 @@ static void take_login(struct session *session, struct byte_view payload)
     if (!judge_login(session))
         return;
     settle_capabilities(session);
-    if (!auth_server_begin(&session->auth, session->offered_plugin, session->scramble, &session->login,
-                           &session->last_auth, &step, &err) ||
+    if (!auth_server_begin(&session->auth, session->offered_plugin, session->scramble,
+                           &session->login, &session->last_auth, &step, &err) ||
         !keep_attributes(session, &err))
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
     else if (auth_step_done(session, step))
@@ -361,7 +364,8 @@ size_t session_login_data(struct session *session, const uint8_t *data, size_t l
     return length;
 }
 
-/* --- the database's answer --------------------------------------------------------------------- */
+/* --- the database's answer ---------------------------------------------------------------------
+ */
 
 /* The OK packet goes to the client with the sequence id of its own leg. */
 static bool send_ok(struct session *session, struct byte_view ok)

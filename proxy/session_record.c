@@ -62,8 +62,7 @@ static void wait_for_room(struct session *session)
 {
     if (session->record_deadline_us == 0)
         session->record_deadline_us =
-            clock_monotonic_us() +
-            session->snapshot->settings.proxy.limits.audit_timeout_ms * 1000;
+            clock_monotonic_us() + session->snapshot->settings.proxy.limits.audit_timeout_ms * 1000;
     if (session->state < SESSION_ENDING)
         session_arm_timer(session);
 }
@@ -136,9 +135,10 @@ bool session_record_end(struct session *session)
         .bytes_out = session->bytes_out,
         .duration_us = clock_monotonic_us() - session->started_monotonic_us,
     };
-    bool rendered = session->started || session->client == NULL || session_render_prefix(session, &err);
-    if (!rendered || !audit_event(session->worker->lane, &session->prefix, &intent, &outcome,
-                                  &answer, &err)) {
+    bool rendered =
+        session->started || session->client == NULL || session_render_prefix(session, &err);
+    if (!rendered ||
+        !audit_event(session->worker->lane, &session->prefix, &intent, &outcome, &answer, &err)) {
         log_error("the end of a session could not be recorded", "error", err.message, NULL);
         return true;
     }

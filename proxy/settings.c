@@ -60,8 +60,7 @@ static const struct config_field limit_fields[] = {
      .help = "how long running commands may take to finish on SIGTERM"},
 };
 
-static const struct config_table limit_table = {
-    CONFIG_TABLE(struct limit_settings, limit_fields)};
+static const struct config_table limit_table = {CONFIG_TABLE(struct limit_settings, limit_fields)};
 
 static const struct config_field proxy_fields[] = {
     {CONFIG_STRING_AT(struct proxy_settings, name), .key = "name", .fallback = "proxy",
@@ -77,9 +76,9 @@ static const struct config_field proxy_fields[] = {
      .help = "bounds and deadlines"},
 };
 
-static const struct config_table proxy_table = {
-    CONFIG_TABLE(struct proxy_settings, proxy_fields),
-    .place = CONFIG_PLACE_AT(struct proxy_settings, place)};
+static const struct config_table proxy_table = {CONFIG_TABLE(struct proxy_settings, proxy_fields),
+                                                .place =
+                                                    CONFIG_PLACE_AT(struct proxy_settings, place)};
 
 static const struct config_field client_tls_fields[] = {
     {CONFIG_PATH_AT(struct client_tls_settings, ca), .key = "ca", .required = true,
@@ -141,9 +140,9 @@ static const struct config_field audit_fields[] = {
      .least = 65536, .help = "a new file is begun when the current one has grown past this"},
 };
 
-static const struct config_table audit_table = {
-    CONFIG_TABLE(struct audit_section, audit_fields),
-    .place = CONFIG_PLACE_AT(struct audit_section, place)};
+static const struct config_table audit_table = {CONFIG_TABLE(struct audit_section, audit_fields),
+                                                .place =
+                                                    CONFIG_PLACE_AT(struct audit_section, place)};
 
 static const char *const level_names[] = {"debug", "info", "warning", "error", NULL};
 static const char *const format_names[] = {"auto", "text", "json", NULL};
@@ -166,7 +165,8 @@ static const struct config_field settings_fields[] = {
     {CONFIG_OBJECTS_AT(struct settings, roles, role_count), .key = "roles",
      .table = &authz_role_table, .required = true, .help = "what bots may do"},
     {CONFIG_OBJECTS_AT(struct settings, mappings, mapping_count), .key = "mappings",
-     .table = &authz_mapping_table, .required = true, .help = "which certificates have which roles"},
+     .table = &authz_mapping_table, .required = true,
+     .help = "which certificates have which roles"},
     {CONFIG_INLINE_AT(struct settings, audit), .key = "audit", .table = &audit_table,
      .required = true, .help = "the audit log"},
     {CONFIG_INLINE_AT(struct settings, log), .key = "log", .table = &log_table,

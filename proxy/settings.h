@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration of `sallyport serve` as C structs: what the file says, checked as far as one can
- * without opening sockets (docs/configuration.md; tests tie that page to settings_table). snapshot.h turns it into what
- * workers use.
+ * The configuration of `sallyport serve` as C structs: what the file says, checked as far as one
+ * can without opening sockets (docs/configuration.md; tests tie that page to settings_table).
+ * snapshot.h turns it into what workers use.
  */
 #ifndef SALLYPORT_PROXY_SETTINGS_H
 #define SALLYPORT_PROXY_SETTINGS_H
@@ -36,14 +36,15 @@ struct server_tls_settings {
 
 /* Every limit and deadline of the proxy, in one place (I9). */
 struct limit_settings {
-    uint64_t sessions;            /* at once, in the whole process */
-    uint64_t pending;             /* not yet logged in, in the whole process */
-    uint64_t statements;          /* prepared, in one session */
-    int64_t login_timeout_ms;     /* from accept to the end of login; tunnels keep connections ready shorter */
-    int64_t ready_timeout_ms;     /* how long a tunnel's ready connection may wait for its hello */
-    int64_t upstream_timeout_ms;  /* from dial to the end of login upstream */
-    int64_t audit_timeout_ms;     /* how long a command may wait for room in the audit log */
-    int64_t drain_timeout_ms;     /* how long running commands may take to finish on SIGTERM */
+    uint64_t sessions;           /* at once, in the whole process */
+    uint64_t pending;            /* not yet logged in, in the whole process */
+    uint64_t statements;         /* prepared, in one session */
+    int64_t login_timeout_ms;    /* from accept to the end of login; tunnels keep connections ready
+                                    shorter */
+    int64_t ready_timeout_ms;    /* how long a tunnel's ready connection may wait for its hello */
+    int64_t upstream_timeout_ms; /* from dial to the end of login upstream */
+    int64_t audit_timeout_ms;    /* how long a command may wait for room in the audit log */
+    int64_t drain_timeout_ms;    /* how long running commands may take to finish on SIGTERM */
 };
 
 struct proxy_settings {
@@ -111,7 +112,8 @@ extern const struct config_table settings_table;
 
 /*
  * Reads a file and checks names: unique databases and roles, listeners that name a database that
- * exists, STARTTLS listeners that name one at all, addresses that parse. On success *config owns what *out points at.
+ * exists, STARTTLS listeners that name one at all, addresses that parse. On success *config owns
+ * what *out points at.
  */
 bool settings_load(const char *path, struct settings *out, struct config **config,
                    struct error *err) MUST_USE;

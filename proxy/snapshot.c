@@ -46,8 +46,7 @@ struct snapshot *snapshot_ref(struct snapshot *snapshot)
 
 void snapshot_unref(struct snapshot *snapshot)
 {
-    if (snapshot &&
-        atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) == 1)
+    if (snapshot && atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) == 1)
         snapshot_destroy(snapshot);
 }
 
@@ -190,6 +189,22 @@ static bool load_databases(struct snapshot *snapshot, struct error *err)
     return true;
 }
 
+/* A role that names a database which does not exist is a slip of the pen. */
+static bool check_role_databases(const struct snapshot *snapshot, struct error *err)
+{
+    const struct settings *settings = &snapshot->settings;
+    const char **names = calloc(settings->database_count, sizeof *names);
+    if (!names)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    for (size_t i = 0; i < settings->database_count; i++)
+        names[i] = settings->databases[i].name;
+    bool good =
+        authz_config_check_databases(snapshot->config, settings->roles, settings->role_count, names,
+                                     settings->database_count, err);
+    free(names);
+    return good;
+}
+
 bool snapshot_create(const char *path, struct snapshot **out, struct error *err)
 {
     *out = NULL;
@@ -199,6 +214,7 @@ bool snapshot_create(const char *path, struct snapshot **out, struct error *err)
     snapshot->references = 1;
     const struct settings *settings = &snapshot->settings;
     if (settings_load(path, &snapshot->settings, &snapshot->config, err) &&
+        check_role_databases(snapshot, err) &&
         authz_policy_create(snapshot->config, settings->roles, settings->role_count,
                             settings->mappings, settings->mapping_count, &snapshot->policy, err) &&
         load_server_tls(snapshot, err) && load_databases(snapshot, err)) {

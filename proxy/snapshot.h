@@ -2,8 +2,8 @@
 /*
  * Everything that a reload can change, made once and then immutable: the policy, the databases
  * with their TLS contexts and passwords, the proxy's own TLS context, the limits. Counted by
- * reference: each worker holds one, and each session holds the one it judges by, so an old snapshot lives until its last
- * session has moved on. Deciding by it takes no lock.
+ * reference: each worker holds one, and each session holds the one it judges by, so an old snapshot
+ * lives until its last session has moved on. Deciding by it takes no lock.
  */
 #ifndef SALLYPORT_PROXY_SNAPSHOT_H
 #define SALLYPORT_PROXY_SNAPSHOT_H
@@ -37,7 +37,8 @@ struct snapshot {
     _Atomic unsigned references;
 };
 
-/* Reads a file and everything that it names: phase one of a reload, and the whole of `sallyport check`. */
+/* Reads a file and everything that it names: phase one of a reload, and the whole of `sallyport
+ * check`. */
 bool snapshot_create(const char *path, struct snapshot **out, struct error *err) MUST_USE;
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
@@ -50,8 +51,8 @@ const struct database *snapshot_database(const struct snapshot *snapshot, const 
 const char *database_password(const struct database *database, const char *mysql_user);
 
 /*
- * Whether a running process can go from one to the other: listeners, workers, and the audit log cannot change
- * without a restart. The error names the key.
+ * Whether a running process can go from one to the other: listeners, workers, and the audit log
+ * cannot change without a restart. The error names the key.
  */
 bool snapshot_can_follow(const struct snapshot *running, const struct snapshot *next,
                          struct error *err) MUST_USE;

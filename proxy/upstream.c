@@ -14,7 +14,8 @@
 #define RETIRE_TIMEOUT_MS 2000
 #define QUIT_LINGER_MS    1000
 
-/* Who a retiring connection says it is: the server's log shows it, docs/audit-record.md explains it. */
+/* Who a retiring connection says it is: the server's log shows it, docs/audit-record.md explains
+ * it. */
 #define RETIRED_USER "sallyport_retired"
 
 enum upstream_state {
@@ -31,7 +32,8 @@ enum upstream_state {
 };
 
 static const char *const state_names[STATE_COUNT] = {
-    "dialling", "greeting", "greeted", "securing", "login", "ready", "changing", "retiring", "closed",
+    "dialling", "greeting", "greeted",  "securing", "login",
+    "ready",    "changing", "retiring", "closed",
 };
 
 #define TO(state) (1u << STATE_##state)
@@ -54,7 +56,7 @@ struct upstream {
     const struct upstream_events *events; /* NULL: given up, nobody wants to know */
     void *owner;
     enum upstream_state state;
-    struct stream *stream; /* NULL while the name is resolved, and when closed */
+    struct stream *stream;       /* NULL while the name is resolved, and when closed */
     uv_getaddrinfo_t *resolving; /* on the heap: it outlives a cancelled dial */
     uv_timer_t timer;
     unsigned open_handles; /* timer, stream, resolution: memory goes with the last */
@@ -164,14 +166,15 @@ static bool send_retirement(struct upstream *upstream, struct error *err)
     memcpy(login.plugin, upstream->greeting.plugin, sizeof login.plugin);
     struct buffer packet;
     buffer_init(&packet, PACKET_LOGIN_MAX);
-    bool sent = handshake_login_append(&packet, 1, &login, err) &&
-                send_packet(upstream, &packet, err);
+    bool sent =
+        handshake_login_append(&packet, 1, &login, err) && send_packet(upstream, &packet, err);
     buffer_release(&packet);
     upstream->sequence = 2;
     return sent;
 }
 
-/* A server that asks on (AuthSwitchRequest, AuthMoreData) gets an empty answer; its ERR or OK ends it. */
+/* A server that asks on (AuthSwitchRequest, AuthMoreData) gets an empty answer; its ERR or OK ends
+ * it. */
 static bool on_retiring_packet(struct upstream *upstream, struct byte_view payload,
                                struct error *err)
 {
@@ -260,8 +263,7 @@ static bool authenticate(struct upstream *upstream, struct byte_view payload, ui
     return good;
 }
 
-static bool on_login_packet(struct upstream *upstream, struct byte_view payload,
-                            struct error *err)
+static bool on_login_packet(struct upstream *upstream, struct byte_view payload, struct error *err)
 {
     enum auth_step step;
     uint8_t sequence = (uint8_t)(upstream->sequence - 1);
@@ -293,8 +295,8 @@ static bool on_packet(struct upstream *upstream, struct byte_view payload, struc
 static bool take_packets(struct upstream *upstream, struct error *err)
 {
     while (upstream->state < STATE_READY || upstream->state == STATE_RETIRING) {
-        struct byte_view held = byte_view(buffer_bytes(&upstream->input),
-                                          buffer_length(&upstream->input));
+        struct byte_view held =
+            byte_view(buffer_bytes(&upstream->input), buffer_length(&upstream->input));
         struct byte_view payload;
         size_t consumed = 0;
         bool found = false;
@@ -345,9 +347,9 @@ static bool send_credentials(struct upstream *upstream, struct handshake_login *
     struct buffer response, packet;
     buffer_init(&response, PACKET_LOGIN_MAX);
     buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
-    bool good = auth_client_begin(&upstream->auth, auth_crypto(), greeting->plugin,
-                                  greeting->scramble, HANDSHAKE_SCRAMBLE_SIZE, password, true,
-                                  &response, err);
+    bool good =
+        auth_client_begin(&upstream->auth, auth_crypto(), greeting->plugin, greeting->scramble,
+                          HANDSHAKE_SCRAMBLE_SIZE, password, true, &response, err);
     if (good) {
         memcpy(login->plugin, upstream->auth.plugin, sizeof login->plugin);
         login->auth_response = byte_view(buffer_bytes(&response), buffer_length(&response));
@@ -456,16 +458,16 @@ static bool resolve(struct upstream *upstream, struct error *err)
         return error_set(err, ERROR_MEMORY, "out of memory");
     request->data = upstream;
     if (address_is_numeric(address)) {
-        int status = uv_getaddrinfo(upstream->home->loop, request, NULL, address->host, port,
-                                    &hints);
+        int status =
+            uv_getaddrinfo(upstream->home->loop, request, NULL, address->host, port, &hints);
         bool good = status == 0 ? dial(upstream, request->addrinfo->ai_addr, err)
                                 : error_set(err, ERROR_SYSTEM, "%s", uv_strerror(status));
         uv_freeaddrinfo(status == 0 ? request->addrinfo : NULL);
         free(request);
         return good;
     }
-    int status = uv_getaddrinfo(upstream->home->loop, request, on_resolved, address->host, port,
-                                &hints);
+    int status =
+        uv_getaddrinfo(upstream->home->loop, request, on_resolved, address->host, port, &hints);
     if (status != 0) {
         free(request);
         return error_set(err, ERROR_SYSTEM, "%s", uv_strerror(status));
@@ -614,7 +616,8 @@ static void quit(struct upstream *upstream)
     static const uint8_t packet[] = {1, 0, 0, 0, COMMAND_QUIT};
     upstream->events = NULL;
     stream_resume(upstream->stream);
-    shut(upstream, stream_write(upstream->stream, packet, sizeof packet, NULL) ? QUIT_LINGER_MS : 0);
+    shut(upstream,
+         stream_write(upstream->stream, packet, sizeof packet, NULL) ? QUIT_LINGER_MS : 0);
 }
 
 void upstream_close(struct upstream *upstream)

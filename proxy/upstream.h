@@ -9,10 +9,12 @@
  *   GREETED (given up) -> RETIRING -> CLOSED
  *
  * A server counts connections that end before their login against max_connect_errors, and shuts the
- * proxy's host out when there are too many (TRAPS.md, "Bare TCP probes"). So a connection that is given up after its
- * dial has begun is retired: it goes on by itself to a login that the server refuses, and then closes.
+ * proxy's host out when there are too many (TRAPS.md, "Bare TCP probes"). So a connection that is
+ * given up after its dial has begun is retired: it goes on by itself to a login that the server
+ * refuses, and then closes.
  *
- * Events come from the loop, never from inside a call of the owner. After upstream_close() none comes.
+ * Events come from the loop, never from inside a call of the owner. After upstream_close() none
+ * comes.
  */
 #ifndef SALLYPORT_PROXY_UPSTREAM_H
 #define SALLYPORT_PROXY_UPSTREAM_H
@@ -25,7 +27,8 @@
 
 struct upstream;
 
-/* Where upstream connections live: one for each worker, all fields are the worker's to set but `count`. */
+/* Where upstream connections live: one for each worker, all fields are the worker's to set but
+ * `count`. */
 struct upstream_home {
     uv_loop_t *loop;
     struct stream_loop *shared;
@@ -61,14 +64,16 @@ bool upstream_open(struct upstream_home *home, struct snapshot *snapshot,
                    const struct database *database, const struct upstream_events *events,
                    void *owner, struct upstream **out, struct error *err) MUST_USE;
 
-/* Logs in: TLS, then `login` (capabilities, max_packet, collation, user, schema, attributes; copied), the
- * password from the database's settings. `accepted`, `refused` or `lost` follows. Once, after `greeted`. */
+/* Logs in: TLS, then `login` (capabilities, max_packet, collation, user, schema, attributes;
+ * copied), the password from the database's settings. `accepted`, `refused` or `lost` follows.
+ * Once, after `greeted`. */
 bool upstream_login(struct upstream *upstream, const struct handshake_login *login,
                     struct error *err) MUST_USE;
 
 /*
- * Logs in again as somebody else: sends COM_CHANGE_USER. Only while ready and no answer is outstanding. The server's packets
- * are given to upstream_change_user_feed() by the owner, whose response tracker finds them.
+ * Logs in again as somebody else: sends COM_CHANGE_USER. Only while ready and no answer is
+ * outstanding. The server's packets are given to upstream_change_user_feed() by the owner, whose
+ * response tracker finds them.
  */
 bool upstream_change_user(struct upstream *upstream, const struct handshake_login *login,
                           struct error *err) MUST_USE;

@@ -24,7 +24,8 @@ void worker_add_session(struct worker *worker, struct session *session)
     worker->session_count++;
 }
 
-/* Calls `visit` for each session; one that ends during its visit stays in memory until the loop runs. */
+/* Calls `visit` for each session; one that ends during its visit stays in memory until the loop
+ * runs. */
 static void each_session(struct worker *worker, void (*visit)(struct session *session))
 {
     struct session *session = worker->sessions;
@@ -57,8 +58,9 @@ static void close_loop_handles(struct worker *worker)
 }
 
 /*
- * While a session that is in use lives, a worker that drains goes on listening, to tell new clients that the proxy is stopping. After the last
- * one it closes all; after the last connection its loop ends.
+ * While a session that is in use lives, a worker that drains goes on listening, to tell new clients
+ * that the proxy is stopping. After the last one it closes all; after the last connection its loop
+ * ends.
  */
 static void go_on_draining(struct worker *worker)
 {
@@ -92,7 +94,8 @@ void worker_remove_session(struct worker *worker, struct session *session)
     go_on_draining(worker);
 }
 
-/* --- what the main thread asks for -------------------------------------------------------------- */
+/* --- what the main thread asks for --------------------------------------------------------------
+ */
 
 static void take_snapshot(struct worker *worker, struct snapshot *snapshot)
 {
@@ -160,7 +163,8 @@ void worker_stop(struct worker *worker)
     uv_async_send(&worker->wake);
 }
 
-/* --- listening ---------------------------------------------------------------------------------- */
+/* --- listening ----------------------------------------------------------------------------------
+ */
 
 static void on_connection(uv_stream_t *stream, int status)
 {
@@ -204,7 +208,8 @@ static bool open_listeners(struct worker *worker, const int *sockets, struct err
     return good;
 }
 
-/* --- the thread ----------------------------------------------------------------------------------- */
+/* --- the thread
+ * ----------------------------------------------------------------------------------- */
 
 static void release(struct worker *worker)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A worker: one thread, one libuv loop, listeners of its own (SO_REUSEPORT), and the sessions that
- * were accepted there, from birth to death. The main thread tells it things through worker_…() calls, which post to the
- * loop and return at once; everything else in here belongs to the worker's thread.
+ * were accepted there, from birth to death. The main thread tells it things through worker_…()
+ * calls, which post to the loop and return at once; everything else in here belongs to the worker's
+ * thread.
  */
 #ifndef SALLYPORT_PROXY_WORKER_H
 #define SALLYPORT_PROXY_WORKER_H
@@ -59,10 +60,10 @@ struct worker {
     struct exchange *spare_exchanges; /* pool */
     size_t spare_exchange_count;
     int64_t refusal_logged_us; /* monotonic: connections over the limits are logged once a second */
-    size_t busy_sessions; /* those that dialled a database */
-    bool draining;        /* new sessions are refused */
-    bool closing;         /* no session is in use any more */
-    bool stopped;         /* nothing is left on the loop */
+    size_t busy_sessions;      /* those that dialled a database */
+    bool draining;             /* new sessions are refused */
+    bool closing;              /* no session is in use any more */
+    bool stopped;              /* nothing is left on the loop */
     uv_timer_t drain_timer;
     struct worker_counters counters;
 };
@@ -75,15 +76,16 @@ struct listener {
 };
 
 /*
- * Starts the thread. `sockets` holds one bound socket for each of the snapshot's listeners; the worker owns
- * them from now on, even on failure.
+ * Starts the thread. `sockets` holds one bound socket for each of the snapshot's listeners; the
+ * worker owns them from now on, even on failure.
  */
 bool worker_start(struct worker *worker, unsigned index, struct worker_shared *shared,
                   struct snapshot *snapshot, const int *sockets, struct error *err) MUST_USE;
 
 /* Posts a new snapshot (a reference is taken). */
 void worker_reload(struct worker *worker, struct snapshot *snapshot);
-/* Begins to drain: new sessions are refused, idle ones end, running commands may finish within the configured time. */
+/* Begins to drain: new sessions are refused, idle ones end, running commands may finish within the
+ * configured time. */
 void worker_drain(struct worker *worker);
 /* Ends all sessions now. */
 void worker_stop(struct worker *worker);

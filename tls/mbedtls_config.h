@@ -107,6 +107,15 @@
 #define MBEDTLS_SSL_IN_CONTENT_LEN  16384
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 16384
 
+/* libcrypto does the slow arithmetic: tls/accelerate.h. */
+#ifdef SALLYPORT_LIBCRYPTO
+#define MBEDTLS_GCM_ALT
+#define MBEDTLS_ECDSA_SIGN_ALT
+#define MBEDTLS_ECDSA_VERIFY_ALT
+#define MBEDTLS_ECDH_GEN_PUBLIC_ALT
+#define MBEDTLS_ECDH_COMPUTE_SHARED_ALT
+#endif
+
 /* Most preferred first: hardware AES is faster than ChaCha20 everywhere this runs in earnest. */
 #define MBEDTLS_SSL_CIPHERSUITES                                                                  \
     MBEDTLS_TLS1_3_AES_128_GCM_SHA256, MBEDTLS_TLS1_3_AES_256_GCM_SHA384,                         \

@@ -9,8 +9,9 @@
  *        -> stream_close() -> closed, after which the memory is gone.
  *
  * Events come from the loop only, never from inside a call that the owner makes. After
- * stream_close() only `closed` comes, exactly once. `ended` and `failed` come at most once, and not
- * both.
+ * stream_close() only `closed` comes, exactly once. `ended` and `failed` come at most once each;
+ * `failed` may follow `ended` (the peer ended its side, then broke the connection while it was
+ * still written to).
  *
  * Reading and backpressure: `data` hands over plaintext in a buffer shared by the whole loop, valid
  * during the call. The owner takes all of it, or calls stream_pause() and returns how much it took;
@@ -47,7 +48,8 @@ struct stream;
  */
 struct stream_loop;
 
-/* Also makes the process ignore SIGPIPE: a write to a peer that is gone is an error, not the end. */
+/* Also makes the process ignore SIGPIPE: a write to a peer that is gone is an error, not the end.
+ */
 bool stream_loop_create(uv_loop_t *loop, struct stream_loop **out, struct error *err) MUST_USE;
 /* Closes its handles; free happens in the loop. No stream may be left. */
 void stream_loop_destroy(struct stream_loop *shared);
@@ -87,11 +89,16 @@ bool stream_connect_unix(struct stream_loop *shared, const char *path,
                          struct error *err) MUST_USE;
 
 /*
- * Goes on under TLS in the context's role. A client passes the server's name (SNI, and the check of
- * the certificate: a DNS name or an IP address); a server passes NULL. Bytes written before still
- * go out in the clear. May be called from inside `data` (STARTTLS): whatever came behind the bytes
- * that the owner took is then plaintext where TLS is due, and the stream fails with
- * ERROR_MALFORMED.
+ * Goes on under TLS in the context's role; takes a reference of its own to the context. A client
+ * passes the server's name (SNI, and the check of the certificate: a DNS name, or an IP address,
+ * which must be among the certificate's SAN); a server passes NULL. Bytes written before still go
+ * out in the clear; bytes written before `secured` wait for it. A paused stream does not shake
+ * hands.
+ *
+ * May be called from inside `data` (STARTTLS). What came behind the bytes that the owner took: a
+ * server takes it as the beginning of TLS (a client need not wait for an answer), and anything but
+ * TLS fails with ERROR_MALFORMED; a client fails with ERROR_MALFORMED in any case, because a server
+ * speaks second.
  */
 bool stream_start_tls(struct stream *stream, struct tls_context *context, const char *server_name,
                       struct error *err) MUST_USE;

@@ -129,7 +129,8 @@ static const struct {
     {MBEDTLS_ERR_SSL_INVALID_MAC, ERROR_MALFORMED, "a TLS record failed its integrity check"},
     {MBEDTLS_ERR_SSL_INVALID_RECORD, ERROR_MALFORMED, "the peer sent a malformed TLS record"},
     /* So Mbed TLS calls a record longer than its buffer. */
-    {MBEDTLS_ERR_SSL_BAD_INPUT_DATA, ERROR_MALFORMED, "the peer sent a TLS record that is too long"},
+    {MBEDTLS_ERR_SSL_BAD_INPUT_DATA, ERROR_MALFORMED,
+     "the peer sent a TLS record that is too long"},
     {MBEDTLS_ERR_SSL_DECODE_ERROR, ERROR_MALFORMED, "the peer sent a malformed TLS message"},
     {MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER, ERROR_MALFORMED,
      "the peer sent a TLS message with an illegal parameter"},

@@ -42,7 +42,8 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     *out = uv_buf_init((char *)stream->shared->read, STREAM_READ_CHUNK);
 }
 
-/* libuv 1.44 calls it an end when a reset comes together with the last data: the socket knows better. */
+/* libuv 1.44 calls it an end when a reset comes together with the last data: the socket knows
+ * better. */
 static int pending_error(const struct stream *stream)
 {
     int code = 0;

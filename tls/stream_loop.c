@@ -309,7 +309,8 @@ size_t stream_backlog(const struct stream *stream)
 
 static pthread_once_t signal_once = PTHREAD_ONCE_INIT;
 
-/* libuv writes with write(2), so a peer that is gone would end the process. The write's error says it too. */
+/* libuv writes with write(2), so a peer that is gone would end the process. The write's error says
+ * it too. */
 static void ignore_sigpipe(void)
 {
     struct sigaction action = {.sa_handler = SIG_IGN};

@@ -221,10 +221,11 @@ static bool send_early(struct stream *stream)
 }
 
 /*
- * RFC 8446, 4.4.4: what a server sends after its Finished is under the application keys. Mbed TLS 3.6 keeps the
- * handshake keys until the client has finished (its issue 10877), so the alert that refuses a client's
- * certificate could be read by no client. That alert is all that can be sent meanwhile, and it is the last: so
- * no record number is ever used twice when Mbed TLS starts to count anew at the end of the handshake.
+ * RFC 8446, 4.4.4: what a server sends after its Finished is under the application keys. Mbed
+ * TLS 3.6 keeps the handshake keys until the client has finished (its issue 10877), so the alert
+ * that refuses a client's certificate could be read by no client. That alert is all that can be
+ * sent meanwhile, and it is the last: so no record number is ever used twice when Mbed TLS starts
+ * to count anew at the end of the handshake.
  */
 static void use_application_keys(mbedtls_ssl_context *ssl)
 {

@@ -8,9 +8,9 @@
  *
  * which something else renews (DESIGN.md 8: the authority, or any other issuer). The files are read
  * when the object is made and again when credentials_check() sees that one of them changed: by
- * device, inode, size and time of what the names lead to, so that renaming over, rewriting in place and
- * Kubernetes' switch of a symbolic link are all seen. (A file watch would lose the file at the first
- * rename.) credentials_check() costs three stat(2) calls and is made for every connect.
+ * device, inode, size and time of what the names lead to, so that renaming over, rewriting in place
+ * and Kubernetes' switch of a symbolic link are all seen. (A file watch would lose the file at the
+ * first rename.) credentials_check() costs three stat(2) calls and is made for every connect.
  *
  * A set is taken only whole: files that do not fit together, or that changed while they were read,
  * leave the previous set in use until the next check. A certificate out of its validity is still
@@ -31,9 +31,10 @@
 
 struct credentials;
 
-/* Never fails for what is in the directory: that is told by credentials_context(), because the files
- * may come later. Only ERROR_MEMORY, and ERROR_LIMIT for a path that is too long. */
-bool credentials_create(const char *directory, struct credentials **out, struct error *err) MUST_USE;
+/* Never fails for what is in the directory: that is told by credentials_context(), because the
+ * files may come later. Only ERROR_MEMORY, and ERROR_LIMIT for a path that is too long. */
+bool credentials_create(const char *directory, struct credentials **out,
+                        struct error *err) MUST_USE;
 
 struct credentials *credentials_ref(struct credentials *credentials);
 void credentials_unref(struct credentials *credentials); /* NULL allowed */
@@ -46,8 +47,8 @@ bool credentials_check(struct credentials *credentials);
 /*
  * The context to connect with at the wall time `now_us`; borrowed, valid until the next
  * credentials_check(). Fails while no set was ever read (the reason is that of the last try), and
- * with ERROR_DENIED when the certificate is not valid now: the message says since or until when, and
- * what to do.
+ * with ERROR_DENIED when the certificate is not valid now: the message says since or until when,
+ * and what to do.
  */
 bool credentials_context(const struct credentials *credentials, int64_t now_us,
                          struct tls_context **context, struct error *err) MUST_USE;

@@ -88,7 +88,8 @@ static void on_connected(struct stream *stream, void *owner)
     struct dial *dial = owner;
     struct error err = {0};
     dial->connected = true;
-    if (!arm_timer(dial, 1, &err) || !stream_start_tls(stream, dial->request.context, dial->request.server_name, &err))
+    if (!arm_timer(dial, 1, &err) ||
+        !stream_start_tls(stream, dial->request.context, dial->request.server_name, &err))
         finish(dial, NULL, &err);
 }
 
@@ -246,8 +247,8 @@ static bool begin_resolve(struct dial *dial, uv_loop_t *loop, struct error *err)
     (void)snprintf(port, sizeof port, "%u", dial->request.proxy.port);
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     dial->resolver.data = dial;
-    int code = uv_getaddrinfo(loop, &dial->resolver, on_resolved, dial->request.proxy.host, port,
-                              &hints);
+    int code =
+        uv_getaddrinfo(loop, &dial->resolver, on_resolved, dial->request.proxy.host, port, &hints);
     if (code != 0)
         return error_set(err, ERROR_SYSTEM, "cannot resolve '%s': %s", dial->request.proxy.host,
                          uv_strerror(code));

@@ -23,8 +23,8 @@
 struct dial;
 
 struct dial_request {
-    struct address proxy;       /* ADDRESS_HOST */
-    const char *server_name;    /* borrowed until `done` or dial_cancel() */
+    struct address proxy;        /* ADDRESS_HOST */
+    const char *server_name;     /* borrowed until `done` or dial_cancel() */
     struct tls_context *context; /* a reference is taken */
     int64_t timeout_ms;
 };

@@ -367,7 +367,8 @@ static bool link_create(struct link_host *host, struct link **out, struct error 
     link->holds = 1;
     link->host = host;
     link->started_us = clock_monotonic_us();
-    (void)snprintf(link->session, sizeof link->session, "%.32s/%" PRIu64, host->name, ++host->total);
+    (void)snprintf(link->session, sizeof link->session, "%.32s/%" PRIu64, host->name,
+                   ++host->total);
     list_append(&host->links, &link->node);
     host->active++;
     *out = link;

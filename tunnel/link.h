@@ -76,8 +76,8 @@ struct link_host {
 
 /*
  * Takes a connection that is pending on `listener`, and answers it whatever happens: with the
- * proxy's greeting or with an ERR packet. `refuse`: REFUSAL_NONE for a session; else it is refused at
- * once. False only where not even that works (no memory, no descriptor).
+ * proxy's greeting or with an ERR packet. `refuse`: REFUSAL_NONE for a session; else it is refused
+ * at once. False only where not even that works (no memory, no descriptor).
  */
 bool link_accept(struct link_host *host, struct stream_loop *shared, uv_stream_t *listener,
                  enum refusal_stage refuse, struct error *err) MUST_USE;

@@ -13,7 +13,7 @@ struct list {
 };
 
 /* The struct of type_ whose member member_ is at `node`. */
-#define LIST_OF(node, type_, member_) ((type_ *)(void *)((char *)(node) - offsetof(type_, member_)))
+#define LIST_OF(node, type_, member_) ((type_ *)(void *)((char *)(node)-offsetof(type_, member_)))
 
 static inline void list_init(struct list *node)
 {

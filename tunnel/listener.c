@@ -58,8 +58,7 @@ static bool remove_stale(const char *path, struct error *err)
     struct stat info;
     bool answered;
     if (lstat(path, &info) != 0)
-        return errno == ENOENT ||
-               error_system(err, errno, "cannot listen on unix:%s", path);
+        return errno == ENOENT || error_system(err, errno, "cannot listen on unix:%s", path);
     if (!S_ISSOCK(info.st_mode))
         return error_set(err, ERROR_SYSTEM,
                          "cannot listen on unix:%s: something that is not a socket stands there; "
@@ -154,10 +153,11 @@ static bool tcp_error(const struct address *address, int code, struct error *err
     char text[ADDRESS_TEXT_SIZE];
     address_format(address, text);
     if (code == UV_EADDRINUSE)
-        return error_set(err, ERROR_SYSTEM,
-                         "cannot listen on %s: another process does; `ss -ltnp 'sport = :%u'` shows "
-                         "which",
-                         text, address->port);
+        return error_set(
+            err, ERROR_SYSTEM,
+            "cannot listen on %s: another process does; `ss -ltnp 'sport = :%u'` shows "
+            "which",
+            text, address->port);
     if (code == UV_EACCES)
         return error_set(err, ERROR_SYSTEM,
                          "cannot listen on %s: ports below 1024 need the capability "
@@ -193,9 +193,9 @@ static void learn_port(struct listener *listener)
     if (listener->address.kind != ADDRESS_HOST ||
         uv_tcp_getsockname(&listener->uv.tcp, (struct sockaddr *)&name, &size) != 0)
         return;
-    listener->address.port = ntohs(name.ss_family == AF_INET
-                                       ? ((const struct sockaddr_in *)&name)->sin_port
-                                       : ((const struct sockaddr_in6 *)&name)->sin6_port);
+    listener->address.port =
+        ntohs(name.ss_family == AF_INET ? ((const struct sockaddr_in *)&name)->sin_port
+                                        : ((const struct sockaddr_in6 *)&name)->sin6_port);
 }
 
 /* Both. */
@@ -224,9 +224,8 @@ void listener_close(struct listener *listener)
 
 static bool init_handle(uv_loop_t *loop, struct listener *listener, struct error *err)
 {
-    int code = listener->address.kind == ADDRESS_UNIX
-                   ? uv_pipe_init(loop, &listener->uv.pipe, 0)
-                   : uv_tcp_init(loop, &listener->uv.tcp);
+    int code = listener->address.kind == ADDRESS_UNIX ? uv_pipe_init(loop, &listener->uv.pipe, 0)
+                                                      : uv_tcp_init(loop, &listener->uv.tcp);
     listener->uv.handle.data = listener;
     return code == 0 || error_set(err, ERROR_SYSTEM, "cannot make a socket: %s", uv_strerror(code));
 }
@@ -245,8 +244,7 @@ static bool begin(struct listener *listener, unsigned mode, struct error *err)
 }
 
 bool listener_open(uv_loop_t *loop, const struct address *address, unsigned mode,
-                   listener_pending *pending, void *owner, struct listener **out,
-                   struct error *err)
+                   listener_pending *pending, void *owner, struct listener **out, struct error *err)
 {
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener)

@@ -4,8 +4,8 @@
  *
  * A Unix socket is made with nobody else's permission to connect and gets its mode before it
  * listens. One that is left over from a process that died is removed, but only if it is a socket,
- * is ours, and nobody answers on it; anything else in its place is an error that says what to do. On
- * closing, the path is removed if it is still the socket that we made.
+ * is ours, and nobody answers on it; anything else in its place is an error that says what to do.
+ * On closing, the path is removed if it is still the socket that we made.
  *
  * A TCP port takes no SO_REUSEPORT: two tunnels on one port would share its connections out by
  * chance.

@@ -38,7 +38,7 @@ struct pool_entry {
     struct pool *pool;
     struct stream *stream;
     uint64_t generation;
-    int64_t made_us;  /* monotonic */
+    int64_t made_us; /* monotonic */
     int64_t made_wall_us;
     int64_t ends_us; /* monotonic */
 };
@@ -174,8 +174,9 @@ static size_t on_entry_data(struct stream *stream, void *owner, const uint8_t *d
     (void)stream;
     (void)data;
     struct error err = {0};
-    (void)error_set(&err, ERROR_MALFORMED, "what answers there speaks before the hello frame: is "
-                                           "it a Sallyport proxy?");
+    (void)error_set(&err, ERROR_MALFORMED,
+                    "what answers there speaks before the hello frame: is "
+                    "it a Sallyport proxy?");
     entry_lost(owner, &err);
     return length;
 }
@@ -264,8 +265,7 @@ static void wait_finish(struct pool_wait *wait, struct stream *stream, const str
 
 static struct pool_wait *first_waiter(struct pool *pool)
 {
-    return list_empty(&pool->waiters) ? NULL
-                                      : LIST_OF(pool->waiters.next, struct pool_wait, link);
+    return list_empty(&pool->waiters) ? NULL : LIST_OF(pool->waiters.next, struct pool_wait, link);
 }
 
 /* Dials. */
@@ -541,7 +541,8 @@ void pool_destroy(struct pool *pool)
     if (!pool)
         return;
     struct error err = {0};
-    (void)error_set(&err, ERROR_CLOSED, "the tunnel stops or has other settings now; connect again");
+    (void)error_set(&err, ERROR_CLOSED,
+                    "the tunnel stops or has other settings now; connect again");
     pool->closing = true;
     pool->target = 0;
     drop_unusable(pool, true);

@@ -4,17 +4,19 @@
  * connect does not wait for a handshake. What is ready has shaken hands and said nothing yet; it
  * becomes a session with the hello frame.
  *
- * - `ready` connections are kept. Each is replaced after about POOL_AGE_MS, which is well before the
- *   proxy drops connections that say nothing; one that the proxy closed meanwhile is replaced too.
+ * - `ready` connections are kept. Each is replaced after about POOL_AGE_MS, which is well before
+ * the proxy drops connections that say nothing; one that the proxy closed meanwhile is replaced
+ * too.
  * - Who finds none ready waits: for each waiter a dial is under way (at most POOL_DIALS_MAX at a
- *   time), and whichever dial is done first serves who has waited longest. A dial that fails is told
- *   to a waiter at once, so that a program learns of a proxy that is down as fast as it would
+ *   time), and whichever dial is done first serves who has waited longest. A dial that fails is
+ * told to a waiter at once, so that a program learns of a proxy that is down as fast as it would
  *   learn of a database that is down.
  * - In the background a proxy that cannot be reached, or that refuses us, is tried again for ever,
  *   one dial at a time, after a pause that doubles from POOL_BACKOFF_LEAST_MS to
  *   POOL_BACKOFF_MOST_MS, with jitter so that many tunnels do not come back in one wave.
  * - In TLS 1.3 a client learns only after its handshake that its certificate was refused (RFC 8446,
- *   4.4.3). So a connection that breaks within POOL_TRIAL_MS of its handshake counts as a failed dial.
+ *   4.4.3). So a connection that breaks within POOL_TRIAL_MS of its handshake counts as a failed
+ * dial.
  * - What was made with a former certificate is closed when the identity changes. While the
  *   certificate is not valid, nothing is dialled.
  */
@@ -42,7 +44,7 @@ struct pool_wait;
 
 struct pool_settings {
     struct address proxy;
-    const char *server_name; /* copied */
+    const char *server_name;         /* copied */
     struct credentials *credentials; /* a reference is taken */
     size_t ready;
     int64_t dial_timeout_ms;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One configured tunnel at work: a listener, the connections that came through it, and its use of an
- * identity and a pool. A port that cannot listen tries again for ever, with a growing pause, and
+ * One configured tunnel at work: a listener, the connections that came through it, and its use of
+ * an identity and a pool. A port that cannot listen tries again for ever, with a growing pause, and
  * bothers no other.
  *
  *     prepared --port_listen--> listening <--> retrying
@@ -27,7 +27,7 @@
 struct port;
 
 struct port_events {
-    void (*listening)(void *owner); /* it listens; from port_listen() or later */
+    void (*listening)(void *owner);               /* it listens; from port_listen() or later */
     void (*gone)(void *owner, struct port *port); /* its memory goes when this returns */
 };
 
@@ -64,7 +64,8 @@ const struct tunnel_settings *port_settings(const struct port *port);
 const struct address *port_address(const struct port *port);
 void port_read_statistics(const struct port *port, struct port_statistics *out);
 
-/* Stops listening. Connections that run go on; `gone` comes after the last of them, from the loop. */
+/* Stops listening. Connections that run go on; `gone` comes after the last of them, from the loop.
+ */
 void port_retire(struct port *port);
 
 /* Tells the connections that still wait for the proxy that the tunnel stops. */

@@ -11,8 +11,9 @@
  * Reloading has two phases: everything that can fail for what the configuration says or for want of
  * memory is prepared first, and on failure nothing has changed. What the machine decides (a port
  * that is in use, an identity that cannot be read) is no such failure: the same file would not keep
- * the process from starting, so the tunnel is taken and tries on. A tunnel whose listen address stays
- * keeps its listener, so that no connect fails meanwhile; running connections go on as they are.
+ * the process from starting, so the tunnel is taken and tries on. A tunnel whose listen address
+ * stays keeps its listener, so that no connect fails meanwhile; running connections go on as they
+ * are.
  *
  * At the start it is an error if no tunnel at all can listen: a person at the terminal, or the
  * service manager, should see it at once. If some can, the others try on.

@@ -13,65 +13,38 @@ static const char *const log_level_names[] = {"debug", "info", "warning", "error
 static const char *const log_format_names[] = {"auto", "text", "json", NULL};
 
 static const struct config_field log_fields[] = {
-    {CONFIG_ENUM_AT(struct tunnel_log_settings, level),
-     .key = "level",
-     .names = log_level_names,
-     .fallback = "info",
-     .help = "the least level that is logged: debug, info, warning or error"},
-    {CONFIG_ENUM_AT(struct tunnel_log_settings, format),
-     .key = "format",
-     .names = log_format_names,
-     .fallback = "auto",
-     .help = "auto: text on a terminal, JSON otherwise"},
+    {CONFIG_ENUM_AT(struct tunnel_log_settings, level), .key = "level", .names = log_level_names,
+     .fallback = "info", .help = "the least level that is logged: debug, info, warning or error"},
+    {CONFIG_ENUM_AT(struct tunnel_log_settings, format), .key = "format", .names = log_format_names,
+     .fallback = "auto", .help = "auto: text on a terminal, JSON otherwise"},
 };
 
 static const struct config_table log_table = {CONFIG_TABLE(struct tunnel_log_settings, log_fields)};
 
 static const struct config_field tunnel_fields[] = {
-    {CONFIG_STRING_AT(struct tunnel_settings, name),
-     .key = "name",
-     .required = true,
-     .greatest = TUNNEL_NAME_MAX,
-     .help = "what logs call this tunnel; unique"},
-    {CONFIG_STRING_AT(struct tunnel_settings, listen_text),
-     .key = "listen",
-     .required = true,
+    {CONFIG_STRING_AT(struct tunnel_settings, name), .key = "name", .required = true,
+     .greatest = TUNNEL_NAME_MAX, .help = "what logs call this tunnel; unique"},
+    {CONFIG_STRING_AT(struct tunnel_settings, listen_text), .key = "listen", .required = true,
      .help = "where programs connect: 127.0.0.1:3306, [::1]:3306 or unix:/run/shop.sock"},
-    {CONFIG_STRING_AT(struct tunnel_settings, mode_text),
-     .key = "mode",
+    {CONFIG_STRING_AT(struct tunnel_settings, mode_text), .key = "mode",
      .fallback = TUNNEL_DEFAULT_MODE,
      .help = "who may connect to a Unix socket, in octal as chmod(1) has it"},
-    {CONFIG_STRING_AT(struct tunnel_settings, proxy_text),
-     .key = "proxy",
-     .required = true,
+    {CONFIG_STRING_AT(struct tunnel_settings, proxy_text), .key = "proxy", .required = true,
      .help = "the proxy's TLS-first listener, HOST:PORT"},
-    {CONFIG_STRING_AT(struct tunnel_settings, server_name),
-     .key = "server_name",
+    {CONFIG_STRING_AT(struct tunnel_settings, server_name), .key = "server_name",
      .help = "the name that the proxy's certificate must have; default: the host of proxy"},
-    {CONFIG_STRING_AT(struct tunnel_settings, database),
-     .key = "database",
-     .required = true,
+    {CONFIG_STRING_AT(struct tunnel_settings, database), .key = "database", .required = true,
      .help = "which of the proxy's databases is meant"},
-    {CONFIG_PATH_AT(struct tunnel_settings, identity),
-     .key = "identity",
-     .required = true,
+    {CONFIG_PATH_AT(struct tunnel_settings, identity), .key = "identity", .required = true,
      .help = "directory with cert.pem, key.pem and ca.pem; read again when they change"},
-    {CONFIG_UNSIGNED_AT(struct tunnel_settings, ready_connections),
-     .key = "ready_connections",
-     .fallback = TUNNEL_DEFAULT_READY,
-     .greatest = TUNNEL_READY_MAX,
+    {CONFIG_UNSIGNED_AT(struct tunnel_settings, ready_connections), .key = "ready_connections",
+     .fallback = TUNNEL_DEFAULT_READY, .greatest = TUNNEL_READY_MAX,
      .help = "TLS connections kept open ahead of demand; 0: none"},
-    {CONFIG_UNSIGNED_AT(struct tunnel_settings, max_connections),
-     .key = "max_connections",
-     .fallback = TUNNEL_DEFAULT_CONNECTIONS,
-     .least = 1,
-     .greatest = TUNNEL_CONNECTIONS_MAX,
+    {CONFIG_UNSIGNED_AT(struct tunnel_settings, max_connections), .key = "max_connections",
+     .fallback = TUNNEL_DEFAULT_CONNECTIONS, .least = 1, .greatest = TUNNEL_CONNECTIONS_MAX,
      .help = "local connections at a time; more are refused"},
-    {CONFIG_DURATION_AT(struct tunnel_settings, connect_timeout_ms),
-     .key = "connect_timeout",
-     .fallback = TUNNEL_DEFAULT_TIMEOUT,
-     .least = 100,
-     .greatest = 600000,
+    {CONFIG_DURATION_AT(struct tunnel_settings, connect_timeout_ms), .key = "connect_timeout",
+     .fallback = TUNNEL_DEFAULT_TIMEOUT, .least = 100, .greatest = 600000,
      .help = "how long a program waits for a TLS connection to the proxy"},
 };
 
@@ -80,21 +53,13 @@ static const struct config_table tunnel_table = {
     .place = CONFIG_PLACE_AT(struct tunnel_settings, place)};
 
 static const struct config_field root_fields[] = {
-    {CONFIG_OBJECTS_AT(struct tunnel_config, tunnels, tunnel_count),
-     .key = "tunnels",
-     .table = &tunnel_table,
-     .required = true,
-     .least = 1,
-     .greatest = TUNNEL_COUNT_MAX,
+    {CONFIG_OBJECTS_AT(struct tunnel_config, tunnels, tunnel_count), .key = "tunnels",
+     .table = &tunnel_table, .required = true, .least = 1, .greatest = TUNNEL_COUNT_MAX,
      .help = "one for each database that programs of this machine use"},
-    {CONFIG_DURATION_AT(struct tunnel_config, drain_timeout_ms),
-     .key = "drain_timeout",
-     .fallback = TUNNEL_DEFAULT_DRAIN,
-     .greatest = 86400000,
+    {CONFIG_DURATION_AT(struct tunnel_config, drain_timeout_ms), .key = "drain_timeout",
+     .fallback = TUNNEL_DEFAULT_DRAIN, .greatest = 86400000,
      .help = "how long running connections may go on after SIGTERM"},
-    {CONFIG_INLINE_AT(struct tunnel_config, log),
-     .key = "log",
-     .table = &log_table,
+    {CONFIG_INLINE_AT(struct tunnel_config, log), .key = "log", .table = &log_table,
      .help = "the process log, on standard error"},
 };
 
@@ -151,8 +116,7 @@ static bool check_tunnel(const struct config *source, struct tunnel_settings *tu
         return false;
     if (!hello_database_valid(tunnel->database))
         return config_error(source, tunnel->place, "database", err,
-                            "a database's name has 1 to %d bytes of text",
-                            HELLO_DATABASE_SIZE - 1);
+                            "a database's name has 1 to %d bytes of text", HELLO_DATABASE_SIZE - 1);
     return true;
 }
 
@@ -235,9 +199,12 @@ static bool add_flags(cJSON *tunnel, const struct tunnel_flags *flags, struct er
     const struct {
         const char *key, *value;
     } rows[] = {
-        {"name", fits ? flags->database : "tunnel"}, {"listen", flags->listen},
-        {"proxy", flags->proxy},         {"database", flags->database},
-        {"identity", flags->identity},   {"server_name", flags->server_name},
+        {"name", fits ? flags->database : "tunnel"},
+        {"listen", flags->listen},
+        {"proxy", flags->proxy},
+        {"database", flags->database},
+        {"identity", flags->identity},
+        {"server_name", flags->server_name},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].value && !cJSON_AddStringToObject(tunnel, rows[i].key, rows[i].value))
@@ -305,9 +272,9 @@ bool tunnel_config_from_flags(const struct tunnel_flags *flags, struct tunnel_co
 
 /* The members that are text, so that copying and releasing cannot forget one. */
 static const size_t text_members[] = {
-    offsetof(struct tunnel_settings, name),        offsetof(struct tunnel_settings, listen_text),
-    offsetof(struct tunnel_settings, proxy_text),  offsetof(struct tunnel_settings, server_name),
-    offsetof(struct tunnel_settings, database),    offsetof(struct tunnel_settings, identity),
+    offsetof(struct tunnel_settings, name),       offsetof(struct tunnel_settings, listen_text),
+    offsetof(struct tunnel_settings, proxy_text), offsetof(struct tunnel_settings, server_name),
+    offsetof(struct tunnel_settings, database),   offsetof(struct tunnel_settings, identity),
     offsetof(struct tunnel_settings, mode_text),
 };
 

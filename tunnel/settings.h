@@ -26,7 +26,8 @@
 #define TUNNEL_COUNT_MAX       1024
 #define TUNNEL_NAME_MAX        64    /* bytes of a tunnel's name */
 #define TUNNEL_READY_MAX       64    /* connections kept ready by one pool */
-#define TUNNEL_CONNECTIONS_MAX 65536 /* local connections of one tunnel, as far as it can be set */
+#define TUNNEL_CONNECTIONS_MAX 65536 /* local connections of one tunnel, as far as it can be set \
+                                      */
 
 /* The defaults, here as the configuration table writes them. */
 #define TUNNEL_DEFAULT_READY       "2"
@@ -72,8 +73,7 @@ struct tunnel_config {
 extern const struct config_table tunnel_config_table;
 
 /* Reads and checks a file. On failure *out holds nothing; ERROR_CONFIG says FILE:LINE:COL. */
-bool tunnel_config_load(const char *path, struct tunnel_config *out,
-                        struct error *err) MUST_USE;
+bool tunnel_config_load(const char *path, struct tunnel_config *out, struct error *err) MUST_USE;
 
 /* The same for text in memory; relative paths are joined to `directory`. */
 bool tunnel_config_load_text(const char *text, const char *directory, struct tunnel_config *out,

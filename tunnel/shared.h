@@ -41,8 +41,8 @@ struct pool *shared_pool(const struct shared_use *use);
  * nothing ready. */
 void shared_retire(struct shared_use *use);
 
-/* Gives every pool the greatest number of ready connections and the longest deadline that its users ask
- * for. */
+/* Gives every pool the greatest number of ready connections and the longest deadline that its users
+ * ask for. */
 void shared_tune(struct shared *shared);
 
 /* Does now what is done every SHARED_POLL_MS. */

@@ -13,7 +13,8 @@ STATEMENTS = [
     "SELECT 1",
     "SELECT 1",
     "select  'white   space'\n\t, 2",
-    "SELECT 'unicode \u00e4 \u20ac \U0001f6aa'",
+    # MariaDB keeps its log table in utf8mb3, so nothing beyond the BMP here.
+    "SELECT 'unicode \u00e4 \u20ac'",
     "SELECT /* a comment */ 1 -- and another",
     "SELECT 'a ''quoted'' \\'string\\''",
     "SELECT nothing_of_that_name",
@@ -203,9 +204,10 @@ def test_each_session_ends_with_one_reason(stack):
     """I12."""
     for _ in range(3):
         stack.connect().close()
-    stack.settle()
-    records = stack.audit.records()
-    started = collections.Counter(r["session"] for r in records if r["event"] == "session.start")
-    ended = collections.Counter(r["session"] for r in records if r["event"] == "session.end")
-    assert set(started.values()) == {1} and started == ended
-    assert all(r["reason"] for r in records if r["event"] == "session.end")
+
+    def sessions(event):
+        return collections.Counter(record["session"] for record in stack.audit.records(event=event))
+
+    process.wait_until(lambda: sessions("session.start") == sessions("session.end"), "one end for each start")
+    assert set(sessions("session.start").values()) == {1}
+    assert all(record["reason"] for record in stack.audit.records(event="session.end"))

@@ -45,8 +45,8 @@ Test(address, reads_each_form)
 
 Test(address, prints_what_it_reads)
 {
-    static const char *const texts[] = {"127.0.0.1:3306", "[::1]:1", "[fe80::1:2]:65535", "host:0",
-                                        "unix:/run/x.sock", "unix:relative"};
+    static const char *const texts[] = {"127.0.0.1:3306", "[::1]:1",          "[fe80::1:2]:65535",
+                                        "host:0",         "unix:/run/x.sock", "unix:relative"};
     char out[ADDRESS_TEXT_SIZE];
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct address address = parse(texts[i]);
@@ -127,8 +127,8 @@ Test(address, knows_what_only_this_machine_reaches)
 
 Test(address, compares_all_of_it)
 {
-    struct address one = parse("h:1"), same = parse("h:1"), port = parse("h:2"), host = parse("g:1"),
-                   path = parse("unix:/a"), other = parse("unix:/b");
+    struct address one = parse("h:1"), same = parse("h:1"), port = parse("h:2"),
+                   host = parse("g:1"), path = parse("unix:/a"), other = parse("unix:/b");
     cr_assert(address_equals(&one, &same));
     cr_assert_not(address_equals(&one, &port));
     cr_assert_not(address_equals(&one, &host));

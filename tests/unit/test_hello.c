@@ -46,7 +46,8 @@ static void refuses_bytes(const char *json, size_t length, const char *word)
     size_t consumed = 99;
     struct hello out = {.database = "untouched"};
     struct error err = {0};
-    cr_assert_eq(hello_read(frame(json, length), &out, &consumed, &err), HELLO_MALFORMED, "%s", json);
+    cr_assert_eq(hello_read(frame(json, length), &out, &consumed, &err), HELLO_MALFORMED, "%s",
+                 json);
     cr_assert(strstr(err.message, word), "%s: %s", json, err.message);
     cr_assert_eq(consumed, 99);
     cr_assert_str_eq(out.database, "untouched");

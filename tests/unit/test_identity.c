@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates are put together byte by byte here, so that they can hold what no tool would write. Their signatures
- * are nonsense: identity_from_certificate() reads, it does not verify.
+ * Certificates are put together byte by byte here, so that they can hold what no tool would write.
+ * Their signatures are nonsense: identity_from_certificate() reads, it does not verify.
  */
 #include "tls/identity.h"
 
@@ -67,8 +67,8 @@ static void put_der(struct der *out, uint8_t tag, const struct der *content)
 
 /* What varies. */
 struct plan {
-    struct der subject;  /* RDNs */
-    struct der san;      /* GeneralNames; none: no extension */
+    struct der subject; /* RDNs */
+    struct der san;     /* GeneralNames; none: no extension */
     const void *serial;
     size_t serial_length;
 };
@@ -172,7 +172,10 @@ static void put_certificate(struct der *out, const struct plan *plan)
     put(&body, "\xa0\x03\x02\x01\x02", 5); /* v3 */
     put_tlv(&body, TAG_INTEGER, plan->serial, plan->serial_length);
     put_algorithm(&body);
-    put_tlv(&body, TAG_SEQUENCE, "\x31\x0c\x30\x0a\x06\x03\x55\x04\x03\x0c\x03" "ca1", 14);
+    put_tlv(&body, TAG_SEQUENCE,
+            "\x31\x0c\x30\x0a\x06\x03\x55\x04\x03\x0c\x03"
+            "ca1",
+            14);
     put_tlv(&validity, TAG_TIME, "260102030405Z", 13);
     put_tlv(&validity, TAG_TIME, "270102030405Z", 13);
     put_der(&body, TAG_SEQUENCE, &validity);
@@ -378,9 +381,12 @@ Test(identity, prints_serials)
     assert_serial("\x00", 1, "00");
     assert_serial("\x00\xff\x10", 3, "ff10");
     assert_serial("\x10\x00", 2, "1000");
-    assert_serial("\x7f" "abcdefghijklmnopqrs", 20, "7f6162636465666768696a6b6c6d6e6f70717273");
-    assert_serial("\x7f" "abcdefghijklmnopqrstuvwxyzABCD", 31,
-                  "7f6162636465666768696a6b6c6d6e6f707172737475767778797a41424344");
+    assert_serial("\x7f"
+                  "abcdefghijklmnopqrs",
+                  20, "7f6162636465666768696a6b6c6d6e6f70717273");
+    assert_serial("\x7f"
+                  "abcdefghijklmnopqrstuvwxyzABCD",
+                  31, "7f6162636465666768696a6b6c6d6e6f707172737475767778797a41424344");
 }
 
 /* What is refused. */
@@ -429,7 +435,9 @@ Test(identity, refuses_control_characters)
 /* "Trojan source": text that a person reads in another order than a program. */
 Test(identity, refuses_characters_that_turn_text)
 {
-    static const char *const bad[] = {"a\u202eb", "a\u2066b", "a\u2028b", "a\u200fb", "\ufeff" "a"};
+    static const char *const bad[] = {"a\u202eb", "a\u2066b", "a\u2028b", "a\u200fb",
+                                      "\ufeff"
+                                      "a"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct plan *plan = plan_new();
         add(plan, OID_CN, bad[i]);
@@ -439,7 +447,8 @@ Test(identity, refuses_characters_that_turn_text)
 
 Test(identity, refuses_invalid_utf8)
 {
-    static const char *const bad[] = {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"};
+    static const char *const bad[] = {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80",
+                                      "\xf4\x90\x80\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct plan *plan = plan_new();
         add(plan, OID_CN, bad[i]);

@@ -341,8 +341,8 @@ Test(packet, reads_the_new_schema_and_skips_unknown_changes)
  * values of five system variables. */
 #define MARIADB_11_8_9_OK                                              \
     "\0\0\0\x02\x40\0\0\x41\x01"                                       \
-    "D0C48F0657A8B89F9871FE42E713D3F28222200BA856985BBEAF17F2E0E33395" \
-    "\x8d\0\x0e\x0a"                                                   \
+    "D00C8CF065A7B8A89F8971FEE42E714C3F2482222020A856895BBEAF17F20E33" \
+    "\x95\0\x0e\x0a"                                                   \
     "autocommit\x02ON"                                                 \
     "\0\x11\x09time_zone\x06SYSTEM"                                    \
     "\0\x1d\x14"                                                       \

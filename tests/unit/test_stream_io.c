@@ -335,7 +335,8 @@ Test(stream_io, switches_to_tls_1_3_inside_data)
     starttls(TLS_VERSION_1_3);
 }
 
-/* A client that does not wait sends its hello together with the request: that is TLS, not injection. */
+/* A client that does not wait sends its hello together with the request: that is TLS, not
+ * injection. */
 Test(stream_io, takes_a_hello_that_came_with_the_request)
 {
     struct pair pair;
@@ -352,7 +353,8 @@ Test(stream_io, takes_a_hello_that_came_with_the_request)
     pair_close(&pair);
 }
 
-/* CVE-2011-0411 and its kin: what an attacker puts behind the request must not count as encrypted. */
+/* CVE-2011-0411 and its kin: what an attacker puts behind the request must not count as encrypted.
+ */
 Test(stream_io, refuses_plaintext_injected_behind_the_request)
 {
     struct pair pair;
@@ -372,8 +374,9 @@ Test(stream_io, refuses_plaintext_injected_behind_the_request)
 Test(stream_io, refuses_bytes_before_the_clients_hello)
 {
     struct pair pair;
-    struct upgrade upgrade = {
-        .prefix = 8, .context = context_client("ci-1", TLS_VERSION_ANY), .server_name = "localhost"};
+    struct upgrade upgrade = {.prefix = 8,
+                              .context = context_client("ci-1", TLS_VERSION_ANY),
+                              .server_name = "localhost"};
     pair_open(&pair);
     await_switch(&pair.client, &upgrade);
     side_write(&pair.server, "greeting\x16\x03\x03", 11);
@@ -403,8 +406,9 @@ Test(stream_io, refuses_bytes_that_were_kept_before_the_switch)
 Test(stream_io, what_was_written_before_the_switch_goes_in_the_clear)
 {
     struct pair pair;
-    struct upgrade upgrade = {
-        .prefix = 8, .context = context_client("ci-1", TLS_VERSION_ANY), .server_name = "localhost"};
+    struct upgrade upgrade = {.prefix = 8,
+                              .context = context_client("ci-1", TLS_VERSION_ANY),
+                              .server_name = "localhost"};
     pair_open(&pair);
     await_switch(&pair.client, &upgrade);
     side_write(&pair.server, "greeting", 8);
@@ -448,7 +452,8 @@ Test(stream_io, refuses_an_oversized_record)
 
 Test(stream_io, refuses_a_record_of_unknown_version)
 {
-    assert_garbage_refused("\x16\x09\x09\x00\x05\x01\x00\x00\x01\x00", 10, ERROR_MALFORMED, "malformed TLS record");
+    assert_garbage_refused("\x16\x09\x09\x00\x05\x01\x00\x00\x01\x00", 10, ERROR_MALFORMED,
+                           "malformed TLS record");
 }
 
 Test(stream_io, refuses_data_before_the_handshake)
@@ -563,8 +568,8 @@ Test(stream_io, survives_an_answer_cut_at_every_byte, .timeout = 120)
     }
 }
 
-/* A man in the middle: `front` has the TLS client and a plain server, `back` a plain client and the TLS server;
- * the bytes are carried between the plain ends by hand. */
+/* A man in the middle: `front` has the TLS client and a plain server, `back` a plain client and the
+ * TLS server; the bytes are carried between the plain ends by hand. */
 struct relay {
     struct pair front;
     struct pair back;
@@ -632,7 +637,8 @@ Test(stream_io, shakes_hands_byte_by_byte, .timeout = 120)
     }
 }
 
-/* Both ends are cut off after that many bytes. Neither may be secured without the other's last word... */
+/* Both ends are cut off after that many bytes. Neither may be secured without the other's last
+ * word... */
 static void cut_handshake(enum tls_version version, size_t limit)
 {
     struct relay relay;
@@ -644,8 +650,7 @@ static void cut_handshake(enum tls_version version, size_t limit)
     stream_close(relay.back.client.stream, 0);
     pair_run_until(&relay.front, &relay.front.client.failed);
     pair_run_until(&relay.back, &relay.back.server.failed);
-    cr_assert_eq(relay.back.server.error.code, ERROR_CLOSED, "%s",
-                 relay.back.server.error.message);
+    cr_assert_eq(relay.back.server.error.code, ERROR_CLOSED, "%s", relay.back.server.error.message);
     relay_close(&relay);
 }
 

@@ -18,12 +18,10 @@ static const enum tls_version versions[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
 static void shrink_buffers(struct pair *pair)
 {
     int size = 32 * 1024;
-    cr_assert_eq(setsockopt(stream_fd(pair->client.stream), SOL_SOCKET, SO_SNDBUF, &size,
-                            sizeof size),
-                 0);
-    cr_assert_eq(setsockopt(stream_fd(pair->server.stream), SOL_SOCKET, SO_RCVBUF, &size,
-                            sizeof size),
-                 0);
+    cr_assert_eq(
+        setsockopt(stream_fd(pair->client.stream), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    cr_assert_eq(
+        setsockopt(stream_fd(pair->server.stream), SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
 }
 
 static void run_until_closed(struct pair *pair, struct side *side)
@@ -31,13 +29,13 @@ static void run_until_closed(struct pair *pair, struct side *side)
     pair_run_until(pair, &side->closed);
 }
 
-/* Closes so that the peer sees a reset, not an end. In the clear only: TLS would say goodbye first. */
+/* Closes so that the peer sees a reset, not an end. In the clear only: TLS would say goodbye first.
+ */
 static void reset(struct side *side)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    cr_assert_eq(setsockopt(stream_fd(side->stream), SOL_SOCKET, SO_LINGER, &at_once,
-                            sizeof at_once),
-                 0);
+    cr_assert_eq(
+        setsockopt(stream_fd(side->stream), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
     stream_close(side->stream, 0);
 }
 
@@ -346,9 +344,9 @@ Test(stream_life, says_nothing_after_close)
     stream_close(pair.server.stream, 1000);
     pair_run_until(&pair, &pair.client.ended);
     cr_assert_eq(pair.server.received_total, 0);
-    cr_assert_not(stream_write(pair.server.closed ? pair.client.stream : pair.server.stream, "x", 1,
-                               NULL) &&
-                  !pair.server.closed);
+    cr_assert_not(
+        stream_write(pair.server.closed ? pair.client.stream : pair.server.stream, "x", 1, NULL) &&
+        !pair.server.closed);
     pair_close(&pair);
 }
 
@@ -529,7 +527,8 @@ Test(stream_life, refuses_a_unix_path_that_would_be_cut)
     memset(path, 'x', sizeof path - 1);
     path[sizeof path - 1] = '\0';
     pair_open(&pair);
-    cr_assert_not(stream_connect_unix(pair.shared, path, &side_events, &third, &third.stream, &err));
+    cr_assert_not(
+        stream_connect_unix(pair.shared, path, &side_events, &third, &third.stream, &err));
     cr_assert_eq(err.code, ERROR_LIMIT);
     pair_close(&pair);
 }

@@ -40,7 +40,8 @@ static const char *write_file(const char *name, const char *text, mode_t mode)
 static void run(const char *line)
 {
     char command[1024];
-    (void)snprintf(command, sizeof command, "cd %s && bash -c '%s' 2>/dev/null", certs_directory(), line);
+    (void)snprintf(command, sizeof command, "cd %s && bash -c '%s' 2>/dev/null", certs_directory(),
+                   line);
     cr_assert_eq(system(command), 0, "%s", line);
 }
 
@@ -86,9 +87,8 @@ Test(tls_context, counts_references_of_threads)
     pthread_t threads[4];
     struct tls_context *context = context_server(TLS_VERSION_ANY);
     for (int i = 0; i < 4; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, take_and_give_back,
-                                    tls_context_ref(context)),
-                     0);
+        cr_assert_eq(
+            pthread_create(&threads[i], NULL, take_and_give_back, tls_context_ref(context)), 0);
     tls_context_unref(context);
     for (int i = 0; i < 4; i++)
         cr_assert_eq(pthread_join(threads[i], NULL), 0);
@@ -230,7 +230,8 @@ Test(tls_context, refuses_a_revocation_list_of_another_ca)
     struct tls_settings settings = settings_server();
     settings.ca_file = certs_path("foreign-ca.crt");
     settings.crl_file = certs_path("bot.crl");
-    assert_refused(&settings, ERROR_CONFIG, settings.crl_file, "of a CA that is not in the CA file");
+    assert_refused(&settings, ERROR_CONFIG, settings.crl_file,
+                   "of a CA that is not in the CA file");
 }
 
 Test(tls_context, bounds_alpn)
@@ -264,7 +265,8 @@ Test(tls_context, copies_alpn)
     pair_close(&pair);
 }
 
-/* Databases often have RSA certificates, some with RSA-PSS signatures; a 1024-bit key is refused. */
+/* Databases often have RSA certificates, some with RSA-PSS signatures; a 1024-bit key is refused.
+ */
 static void shake_hands_with_rsa(const char *key_options, bool accepted)
 {
     char line[512];
@@ -313,7 +315,8 @@ Test(tls_context, client_refuses_sha1)
 {
     run("openssl x509 -req -sha1 -in <(openssl req -new -newkey ec -pkeyopt "
         "ec_paramgen_curve:P-256 -noenc -keyout old.key -subj /CN=old) -CA service-ca.crt "
-        "-CAkey service-ca.key -CAcreateserial -days 2 -extfile <(echo subjectAltName=DNS:localhost) "
+        "-CAkey service-ca.key -CAcreateserial -days 2 -extfile <(echo "
+        "subjectAltName=DNS:localhost) "
         "-out old.crt && chmod 600 old.key");
     struct tls_settings server = settings_server();
     server.cert_file = certs_path("old.crt");

@@ -190,7 +190,8 @@ Test(tunnel_pool, fills_up_again_once_a_greeting_came)
     struct bench bench;
     bench_open(&bench, "ci-1", 3);
     bench.world.mode = PROXY_CLOSE_AT_HANDSHAKE;
-    world_run_for(&bench.world, 100);
+    RUN_UNTIL(&bench.world, bench.world.handshakes >= 3);
+    RUN_UNTIL(&bench.world, pool_ready_count(bench.pool) == 0 && pool_dial_count(bench.pool) == 0);
     bench.world.mode = PROXY_ECHO;
     RUN_UNTIL(&bench.world, pool_ready_count(bench.pool) == 1);
     pool_confirm(bench.pool);

@@ -36,7 +36,8 @@ Test(tunnel_refusal, tells_a_refused_certificate_from_a_lost_connection)
        "the proxy proxy:3308 does not accept this bot's certificate: certificate revoked;");
     is(made(REFUSAL_DIAL, ERROR_TLS, "the peer demands a certificate and we sent none"), 1045,
        "28000", "sent none");
-    is(made(REFUSAL_GREETING, ERROR_CLOSED, "reset"), 1159, "08S01", "before the database's greeting");
+    is(made(REFUSAL_GREETING, ERROR_CLOSED, "reset"), 1159, "08S01",
+       "before the database's greeting");
     is(made(REFUSAL_DIAL, ERROR_TLS, "the server's certificate is not for proxy"), 1159, "08S01",
        "ca.pem");
     /* Only the stream's own verdict counts, not words that a resolver or a system could say. */
@@ -47,8 +48,8 @@ Test(tunnel_refusal, does_not_say_the_address_twice)
 {
     is(made(REFUSAL_DIAL, ERROR_SYSTEM, "cannot connect to proxy:3308: connection refused"), 1159,
        "08S01", "cannot connect to the proxy proxy:3308: connection refused; check");
-    is(made(REFUSAL_DIAL, ERROR_SYSTEM, "cannot connect to 10.0.0.1:3308: connection refused"), 1159,
-       "08S01", "proxy:3308: cannot connect to 10.0.0.1:3308: connection refused; check");
+    is(made(REFUSAL_DIAL, ERROR_SYSTEM, "cannot connect to 10.0.0.1:3308: connection refused"),
+       1159, "08S01", "proxy:3308: cannot connect to 10.0.0.1:3308: connection refused; check");
 }
 
 Test(tunnel_refusal, has_words_for_every_stage)

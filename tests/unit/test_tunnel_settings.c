@@ -83,8 +83,7 @@ Test(tunnel_settings, refuses_mistakes_and_says_where)
     refuses("{\"tunnels\":[{\"ready_connections\":65," ONE TWO "}]}", "ready_connections");
     refuses("{\"tunnels\":[{\"max_connections\":0," ONE TWO "}]}", "max_connections");
     refuses("{\"tunnels\":[{\"connect_timeout\":\"10\"," ONE TWO "}]}", "connect_timeout");
-    refuses("{\"tunnels\":[{" ONE
-            "\"name\":\"a\",\"database\":\"a\\u0007\",\"identity\":\"i\"}]}",
+    refuses("{\"tunnels\":[{" ONE "\"name\":\"a\",\"database\":\"a\\u0007\",\"identity\":\"i\"}]}",
             "database");
     refuses("{\"tunnels\":[{" ONE TWO "}],\"log\":{\"level\":\"loud\"}}", "loud");
 }
@@ -94,14 +93,16 @@ Test(tunnel_settings, refuses_a_mode_that_is_none)
     static const char *const modes[] = {"660x", "0888", "rw", "66", "01777", "1777", ""};
     char text[512];
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
-        (void)snprintf(text, sizeof text, "{\"tunnels\":[{\"mode\":\"%s\"," ONE TWO "}]}", modes[i]);
+        (void)snprintf(text, sizeof text, "{\"tunnels\":[{\"mode\":\"%s\"," ONE TWO "}]}",
+                       modes[i]);
         refuses(text, "mode");
     }
 }
 
 Test(tunnel_settings, refuses_two_of_the_same)
 {
-    refuses("{\"tunnels\":[{" ONE TWO "},\n{\"listen\":\"127.0.0.1:2\",\"proxy\":\"p:1\"," TWO "}]}",
+    refuses("{\"tunnels\":[{" ONE TWO "},\n{\"listen\":\"127.0.0.1:2\",\"proxy\":\"p:1\"," TWO
+            "}]}",
             "2:");
     refuses("{\"tunnels\":[{" ONE TWO "},{" ONE
             "\"name\":\"b\",\"database\":\"b\",\"identity\":\"i\"}]}",

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEADLINE_MS       20000
+#define DEADLINE_MS        20000
 #define DIRECTORY_VARIABLE "SALLYPORT_TEST_CERTIFICATES"
 
 /* Certificates. Each test is a process of its own; the hooks run in the one that starts them. */
@@ -255,8 +255,8 @@ void pair_open(struct pair *pair)
     side_init(&pair->client, pair);
     side_init(&pair->server, pair);
     listen_on_loopback(pair, &address);
-    cr_assert(stream_connect(pair->shared, (struct sockaddr *)&address, &side_events,
-                             &pair->client, &pair->client.stream, &err),
+    cr_assert(stream_connect(pair->shared, (struct sockaddr *)&address, &side_events, &pair->client,
+                             &pair->client.stream, &err),
               "%s", err.message);
     pair_run_until(pair, &pair->client.connected);
     pair_run_until(pair, &pair->server.connected);
@@ -284,8 +284,8 @@ void pair_run_until_received(struct pair *pair, const struct side *side, size_t 
     while (side->received_total < total && !pair->late)
         (void)uv_run(&pair->loop, UV_RUN_ONCE);
     (void)uv_timer_stop(&pair->deadline);
-    cr_assert_geq(side->received_total, total, "client: %s; server: %s",
-                  pair->client.error.message, pair->server.error.message);
+    cr_assert_geq(side->received_total, total, "client: %s; server: %s", pair->client.error.message,
+                  pair->server.error.message);
 }
 
 void pair_run_for(struct pair *pair, unsigned milliseconds)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two real streams that talk over loopback in one loop, and the certificates for them. Each side records
- * what happened to it and can be told to do something inside an event.
+ * Two real streams that talk over loopback in one loop, and the certificates for them. Each side
+ * records what happened to it and can be told to do something inside an event.
  */
 #ifndef SALLYPORT_TESTS_TLS_SUPPORT_H
 #define SALLYPORT_TESTS_TLS_SUPPORT_H

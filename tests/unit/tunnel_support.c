@@ -81,8 +81,8 @@ static size_t session_data(struct stream *stream, void *owner, const uint8_t *da
     cr_assert_leq(session->length + length, sizeof session->hello);
     memcpy(session->hello + session->length, data, length);
     session->length += length;
-    enum hello_result result = hello_read(byte_view(session->hello, session->length), &world->last,
-                                          &consumed, &err);
+    enum hello_result result =
+        hello_read(byte_view(session->hello, session->length), &world->last, &consumed, &err);
     cr_assert_neq(result, HELLO_MALFORMED, "%s", err.message);
     if (result == HELLO_COMPLETE)
         greet(session);
@@ -124,9 +124,9 @@ static void on_connection(uv_stream_t *listener, int status)
     struct session *session = calloc(1, sizeof *session);
     cr_assert(session && status == 0);
     session->world = world;
-    cr_assert(stream_accept(world->streams, listener, &session_events, session, &session->stream,
-                            &err),
-              "%s", err.message);
+    cr_assert(
+        stream_accept(world->streams, listener, &session_events, session, &session->stream, &err),
+        "%s", err.message);
     list_append(&world->sessions, &session->node);
     world->accepted++;
     if (world->mode != PROXY_MUTE_TCP)
@@ -250,6 +250,12 @@ static void program_failed(struct stream *stream, void *owner, const struct erro
     ((struct program *)owner)->failed = true;
 }
 
+static void program_drained(struct stream *stream, void *owner)
+{
+    (void)stream;
+    (void)owner;
+}
+
 static void program_closed(struct stream *stream, void *owner)
 {
     struct program *program = owner;
@@ -261,6 +267,7 @@ static void program_closed(struct stream *stream, void *owner)
 static const struct stream_events program_events = {
     .connected = program_connected,
     .data = program_data,
+    .drained = program_drained,
     .ended = program_ended,
     .failed = program_failed,
     .closed = program_closed,
@@ -277,8 +284,8 @@ void program_connect(struct world *world, struct program *program, const struct 
                                     &program->stream, &err);
     } else {
         cr_assert_eq(uv_ip4_addr(to->host, to->port, &address), 0);
-        begun = stream_connect(world->streams, (struct sockaddr *)&address, &program_events, program,
-                               &program->stream, &err);
+        begun = stream_connect(world->streams, (struct sockaddr *)&address, &program_events,
+                               program, &program->stream, &err);
     }
     cr_assert(begun, "%s", err.message);
 }

@@ -56,11 +56,11 @@ void world_close(struct world *world);
 void world_run_for(struct world *world, int64_t milliseconds);
 
 /* Runs the loop until it is true; fails after ten seconds. */
-#define RUN_UNTIL(world, expression)                                             \
-    do {                                                                         \
-        int64_t until_ = clock_monotonic_us() + 10000000;                        \
-        while (!(expression) && clock_monotonic_us() < until_)                   \
-            (void)uv_run(&(world)->loop, UV_RUN_ONCE);                           \
+#define RUN_UNTIL(world, expression)                                                \
+    do {                                                                            \
+        int64_t until_ = clock_monotonic_us() + 10000000;                           \
+        while (!(expression) && clock_monotonic_us() < until_)                      \
+            (void)uv_run(&(world)->loop, UV_RUN_ONCE);                              \
         cr_assert(expression, "did not come: %s (line %d)", #expression, __LINE__); \
     } while (0)
 

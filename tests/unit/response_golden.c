@@ -1,24 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What a MariaDB 10.11.19 server really sent, byte for byte: table t(a int) of 4 to 7 rows, table
- * auto(id, v), procedure two() of `select 1; select 2, 'b'`. "old" without, "new" with
- * DEPRECATE_EOF, SESSION_TRACK and LOCAL_FILES. `replies` names the commands that were sent:
- * Q query, E execute, P prepare, F fetch, O one that is answered by OK, L field list, S statistics,
- * C change user, I and i a LOAD DATA LOCAL INFILE up to the request and from the file's end on.
- */
-#ifndef SALLYPORT_TESTS_UNIT_RESPONSE_GOLDEN_H
-#define SALLYPORT_TESTS_UNIT_RESPONSE_GOLDEN_H
+#include "tests/unit/response_support.h"
 
-#include <stdint.h>
-
-struct golden {
-    const char *name;
-    uint32_t capabilities;
-    const char *replies;
-    const char *hex;
-};
-
-static const struct golden goldens[] = {
+const struct golden goldens[] = {
     {"old_rows", 0x0, "Q",
      "010000010317000002036465660000000161000c3f0002000000038100000000170000030364"
      "65660000000162000c2d0004000000fd000027000017000004036465660000000163000c2d00"
@@ -265,4 +248,4 @@ static const struct golden goldens[] = {
      "08000000fd010027000005000003000002616207000004fe000002000000"},
 };
 
-#endif
+const size_t golden_count = sizeof goldens / sizeof *goldens;
