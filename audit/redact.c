@@ -295,6 +295,12 @@ static void password_due(struct scan *scan)
     scan->password_depth = scan->depth;
 }
 
+/* Such as the _utf8mb4 of _utf8mb4'…'. */
+static bool is_introducer(const struct token *word)
+{
+    return word->inside_length > 0 && word->inside[0] == '_';
+}
+
 static void follow_word(struct scan *scan, const struct token *word)
 {
     follow_identified(scan, word);
@@ -307,8 +313,8 @@ static void follow_word(struct scan *scan, const struct token *word)
         scan->password = PASSWORD_ACCOUNT;
     } else if (scan->password != PASSWORD_NONE && token_is(word, "TO")) {
         password_due(scan);
-    } else if (scan->password == PASSWORD_NAMED && word->inside[0] != '_') {
-        scan->password = PASSWORD_NONE; /* not an introducer such as _utf8mb4'…' */
+    } else if (scan->password == PASSWORD_NAMED && !is_introducer(word)) {
+        scan->password = PASSWORD_NONE;
     }
 }
 

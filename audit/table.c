@@ -250,25 +250,47 @@ static void remainder_add_error(struct remainder *remainder)
     remainder_add(remainder, text_of(remainder->painter, audit_line_find(&error, "code")),
                   COLOUR_ERROR);
     struct audit_value message = audit_line_find(&error, "message");
-    if (message.at) {
-        remainder_add(remainder, byte_view_of(" "), NULL);
-        remainder_add(remainder, text_of(remainder->painter, message), COLOUR_ERROR);
-    }
-    remainder_add(remainder, byte_view_of(": "), NULL);
+    if (!message.at)
+        return;
+    remainder_add(remainder, byte_view_of(" "), NULL);
+    remainder_add(remainder, text_of(remainder->painter, message), COLOUR_ERROR);
 }
 
-/* Why it failed comes first, because the statement may be long. */
+/* Why it ended so comes first, in at most half of the width, because either part may be long. A
+ * denial's error says the same as its reason. */
+static void paint_why(struct painter *painter, struct remainder *rest, bool alone)
+{
+    bool good = audit_value_is(audit_line_find(painter->line, "outcome"), "ok");
+    size_t width = alone ? rest->width : rest->width / 2;
+    struct remainder why = {painter, width, width, false};
+    if (audit_line_find(painter->line, "reason").at)
+        remainder_add_field(&why, "", "reason", "", good ? NULL : COLOUR_ERROR);
+    else
+        remainder_add_error(&why);
+    if (rest->width > 0)
+        rest->left -= why.width - why.left;
+    rest->cut = alone && why.cut;
+}
+
 static void paint_statement(struct painter *painter)
 {
     size_t width = statement_width(painter->table);
-    struct remainder remainder = {painter, width, width, false};
-    remainder_add_field(&remainder, "", "reason", ": ", COLOUR_ERROR);
-    remainder_add_error(&remainder);
-    remainder_add_field(&remainder, "", "statement", "", NULL);
-    remainder_add_field(&remainder, "base64:", "statement_base64", "", NULL);
-    remainder_add_field(&remainder, " ", "params", "", COLOUR_DIM);
-    if (!audit_line_find(painter->line, "command").at)
-        remainder_add_field(&remainder, "from ", "client", "", COLOUR_DIM);
+    struct remainder rest = {painter, width, width, false};
+    const struct audit_line *line = painter->line;
+    bool statement =
+        audit_line_find(line, "statement").at || audit_line_find(line, "statement_base64").at;
+    bool why = audit_line_find(line, "reason").at || audit_line_find(line, "error").at;
+    bool client = !audit_line_find(line, "command").at && audit_line_find(line, "client").at;
+    paint_why(painter, &rest, !statement && !client);
+    if (why && (statement || client))
+        remainder_add(&rest, byte_view_of(statement ? ": " : " "), NULL);
+    remainder_add_field(&rest, "", "statement", "", NULL);
+    remainder_add_field(&rest, "base64:", "statement_base64", "", NULL);
+    remainder_add_field(&rest, " ", "params", "", COLOUR_DIM);
+    if (client)
+        remainder_add_field(&rest, "from ", "client", "", COLOUR_DIM);
+    if (audit_value_is(audit_line_find(line, "event"), "session.start"))
+        remainder_add_field(&rest, " roles ", "roles", "", COLOUR_DIM);
 }
 
 bool audit_table_heading(const struct audit_table *table, struct buffer *out, struct error *err)

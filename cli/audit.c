@@ -264,8 +264,8 @@ static int run(const struct audit_show *show)
     if (!done)
         fprintf(stderr, "sallyport audit: %s\n", err.message);
     if (shown.unreadable > 0)
-        fprintf(stderr, "sallyport audit: %llu lines could not be read\n",
-                (unsigned long long)shown.unreadable);
+        fprintf(stderr, "sallyport audit: %llu line%s could not be read\n",
+                (unsigned long long)shown.unreadable, shown.unreadable == 1 ? "" : "s");
     return done && shown.unreadable == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 

@@ -183,12 +183,16 @@ static void on_ready(void *owner)
     log_info("ready", NULL);
 }
 
-static void on_stopped(void *owner)
+static void close_handles(struct run *run)
 {
-    struct run *run = owner;
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
         uv_close((uv_handle_t *)&run->signals[i], NULL);
     uv_close((uv_handle_t *)&run->status, NULL);
+}
+
+static void on_stopped(void *owner)
+{
+    close_handles(owner);
 }
 
 static const struct tunnel_service_events service_events = {.ready = on_ready,
@@ -258,19 +262,25 @@ static void watch_signals(struct run *run)
     }
     (void)uv_timer_init(&run->loop, &run->status);
     run->status.data = run;
-    (void)uv_timer_start(&run->status, on_status, 0, STATUS_INTERVAL_MS);
 }
 
 /* Running. */
 
 static int run_loop(struct run *run)
 {
-    watch_signals(run);
+    (void)uv_timer_start(&run->status, on_status, 0, STATUS_INTERVAL_MS);
     (void)uv_run(&run->loop, UV_RUN_DEFAULT);
     tunnel_service_destroy(run->service);
     (void)uv_run(&run->loop, UV_RUN_DEFAULT);
     log_info("stopped", NULL);
     return EXIT_DONE;
+}
+
+static int give_up(struct run *run, const struct error *err)
+{
+    close_handles(run);
+    (void)uv_run(&run->loop, UV_RUN_DEFAULT);
+    return exit_with(err);
 }
 
 static int run_tunnels(const struct command *command, struct tunnel_config *config)
@@ -282,10 +292,11 @@ static int run_tunnels(const struct command *command, struct tunnel_config *conf
         (void)error_set(&err, ERROR_SYSTEM, "cannot make an event loop: %s", uv_strerror(code));
         return exit_with(&err);
     }
+    watch_signals(&run); /* before anything says "ready": whoever reads that may send one at once */
     bool started =
         tunnel_service_start(&run.loop, config, &service_events, &run, &run.service, &err);
     tunnel_config_release(config);
-    int result = started ? run_loop(&run) : exit_with(&err);
+    int result = started ? run_loop(&run) : give_up(&run, &err);
     if (uv_loop_close(&run.loop) != 0)
         log_warning("the event loop was not empty at the end", NULL);
     return result;

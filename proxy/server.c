@@ -23,6 +23,7 @@ struct server {
     unsigned started;
     uv_loop_t loop;
     uv_signal_t hangup, terminate, interrupt;
+    uv_async_t workers_gone;
     bool draining;
 };
 
@@ -208,28 +209,37 @@ static void wait_for_workers(void *arg)
 {
     struct server *server = arg;
     join_workers(server);
-    uv_async_send(server->loop.data);
+    uv_async_send(&server->workers_gone);
 }
 
-static void on_workers_gone(uv_async_t *handle)
+static void close_loop(struct server *server)
 {
-    struct server *server = handle->data;
-    uv_close((uv_handle_t *)handle, NULL);
+    uv_close((uv_handle_t *)&server->workers_gone, NULL);
     uv_close((uv_handle_t *)&server->hangup, NULL);
     uv_close((uv_handle_t *)&server->terminate, NULL);
     uv_close((uv_handle_t *)&server->interrupt, NULL);
 }
 
-static bool run_loop(struct server *server, struct error *err)
+static void on_workers_gone(uv_async_t *handle)
 {
-    uv_async_t gone;
-    uv_thread_t waiter;
-    uv_async_init(&server->loop, &gone, on_workers_gone);
-    gone.data = server;
-    server->loop.data = &gone;
+    close_loop(handle->data);
+}
+
+/* Before anything else starts, so that no signal comes too early to be handled. */
+static void open_loop(struct server *server)
+{
+    signal(SIGPIPE, SIG_IGN);
+    uv_loop_init(&server->loop);
+    uv_async_init(&server->loop, &server->workers_gone, on_workers_gone);
+    server->workers_gone.data = server;
     watch_signal(server, &server->hangup, on_hangup, SIGHUP);
     watch_signal(server, &server->terminate, on_stop, SIGTERM);
     watch_signal(server, &server->interrupt, on_stop, SIGINT);
+}
+
+static bool run_loop(struct server *server, struct error *err)
+{
+    uv_thread_t waiter;
     if (uv_thread_create(&waiter, wait_for_workers, server) != 0)
         return error_set(err, ERROR_SYSTEM, "cannot start a thread");
     notify_ready();
@@ -297,22 +307,28 @@ static bool start(struct server *server, struct error *err)
            start_workers(server, err);
 }
 
+static void stop_started(struct server *server)
+{
+    for (unsigned i = 0; i < server->started; i++)
+        worker_stop(&server->workers[i]);
+    join_workers(server);
+    close_loop(server);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+}
+
 bool server_run(const char *config_file, struct error *err)
 {
     struct server server = {.config_file = config_file};
-    signal(SIGPIPE, SIG_IGN);
-    uv_loop_init(&server.loop);
-    struct snapshot *first = NULL;
+    struct snapshot *first = NULL; /* the proxy's name lives there, whatever a reload brings */
+    open_loop(&server);
     bool good = start(&server, err);
     if (good) {
-        first = snapshot_ref(server.snapshot); /* the proxy's name lives there */
+        first = snapshot_ref(server.snapshot);
         log_start(&server);
         good = run_loop(&server, err);
-    } else {
-        for (unsigned i = 0; i < server.started; i++)
-            worker_stop(&server.workers[i]);
-        join_workers(&server);
     }
+    if (!good)
+        stop_started(&server);
     uv_loop_close(&server.loop);
     if (server.shared.audit)
         audit_log_close(server.shared.audit);

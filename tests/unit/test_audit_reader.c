@@ -585,6 +585,22 @@ Test(table, says_why_first)
     cr_expect_not_null(strstr(text, "denied   role a denies"), "%s", text);
 }
 
+Test(table, shows_the_statement_behind_a_long_reason)
+{
+    const char *text =
+        row(RECORD
+            "\"statement\":\"DROP TABLE t\",\"outcome\":\"denied\",\"reason\":\"a reason that "
+            "alone would fill the whole of the last column, were it allowed to do so, with words "
+            "and words\",\"error\":{\"code\":1227,\"message\":\"sallyport: no\"}}",
+            140, false);
+    cr_expect_not_null(strstr(text, "…: DROP"), "%s", text);
+    cr_expect_null(strstr(text, "1227"), "%s", text);
+    text = row("{\"v\":1,\"seq\":1,\"event\":\"session.end\",\"client\":\"10.0.0.1:5\","
+               "\"outcome\":\"ok\",\"reason\":\"client_quit\"}",
+               0, false);
+    cr_expect_not_null(strstr(text, "  client_quit from 10.0.0.1:5\n"), "%s", text);
+}
+
 static size_t columns_of(const char *text)
 {
     size_t columns = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "audit/redact.h"
@@ -261,6 +262,22 @@ Test(redact, survives_every_byte_and_keeps_length_bounded)
         memcpy(text + 100, "password=", 9);
         redact_bytes(text, sizeof text, (struct audit_redact_dialect){0});
         redact_bytes(text, sizeof text, (struct audit_redact_dialect){true, true});
+    }
+}
+
+/* Found by fuzzing: what is inside of the quotes is empty, and nothing follows it in memory. */
+Test(redact, looks_at_no_byte_behind_the_end)
+{
+    static const char *const texts[] = {"password`",  "password '", "password \"", "password /*",
+                                        "password 0", "password -", "password --", "password /*!"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        size_t length = strlen(texts[i]);
+        char *exact = malloc(length);
+        cr_assert_not_null(exact);
+        memcpy(exact, texts[i], length);
+        redact_bytes(exact, length, (struct audit_redact_dialect){0});
+        redact_bytes(exact, length, (struct audit_redact_dialect){true, true});
+        free(exact);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Handshakes: who gets in, who does not, and what both sides are told. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -379,4 +380,40 @@ Test(stream_tls, shares_a_context)
         pair_close(&pair);
     }
     tls_context_unref(server);
+}
+
+struct contexts {
+    struct tls_context *server;
+    struct tls_context *client;
+};
+
+static void *shake_hands_often(void *argument)
+{
+    struct contexts *contexts = argument;
+    for (int i = 0; i < 20; i++) {
+        struct pair pair;
+        pair_open(&pair);
+        pair.descriptors = -1; /* the other threads open and close their own */
+        pair_start_tls(&pair, tls_context_ref(contexts->server), tls_context_ref(contexts->client),
+                       "localhost");
+        pair_run_until(&pair, &pair.server.secured);
+        side_write(&pair.server, "hello", 5);
+        pair_run_until_received(&pair, &pair.client, 5);
+        pair_close(&pair);
+    }
+    return NULL;
+}
+
+/* Each worker has its loop; the contexts, their keys and the random numbers are shared. */
+Test(stream_tls, shares_contexts_between_threads)
+{
+    struct contexts contexts = {context_server(TLS_VERSION_ANY),
+                                context_client("ci-1", TLS_VERSION_ANY)};
+    pthread_t threads[4];
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, shake_hands_often, &contexts), 0);
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+    tls_context_unref(contexts.server);
+    tls_context_unref(contexts.client);
 }

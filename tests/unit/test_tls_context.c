@@ -267,20 +267,24 @@ Test(tls_context, copies_alpn)
 
 /* Databases often have RSA certificates, some with RSA-PSS signatures; a 1024-bit key is refused.
  */
-static void shake_hands_with_rsa(const char *key_options, bool accepted)
+static void shake_hands_with_key(const char *name, const char *key_options, bool accepted)
 {
-    char line[512];
-    (void)snprintf(line, sizeof line,
-                   "openssl req -new -newkey %s -noenc -keyout db.key -subj /CN=db -out db.csr && "
-                   "printf subjectAltName=DNS:localhost > db.ext && "
-                   "openssl x509 -req -in db.csr -CA service-ca.crt -CAkey service-ca.key "
-                   "-CAcreateserial -days 2 -extfile db.ext -out db.crt && chmod 600 db.key",
-                   key_options);
-    run(line);
+    char line[768];
+    char path[64];
     struct tls_settings server = settings_server();
     struct tls_settings client = settings_client("ci-1");
-    server.cert_file = certs_path("db.crt");
-    server.key_file = certs_path("db.key");
+    (void)snprintf(line, sizeof line,
+                   "mkdir %s && cd %s && "
+                   "openssl req -new -newkey %s -noenc -keyout db.key -subj /CN=db -out db.csr && "
+                   "printf subjectAltName=DNS:localhost > db.ext && "
+                   "openssl x509 -req -in db.csr -CA ../service-ca.crt -CAkey ../service-ca.key "
+                   "-set_serial 7 -days 2 -extfile db.ext -out db.crt && chmod 600 db.key",
+                   name, name, key_options);
+    run(line);
+    (void)snprintf(path, sizeof path, "%s/db.crt", name);
+    server.cert_file = certs_path(path);
+    (void)snprintf(path, sizeof path, "%s/db.key", name);
+    server.key_file = certs_path(path);
     for (int i = TLS_VERSION_1_2; i <= TLS_VERSION_1_3; i++) {
         struct pair pair;
         server.version = client.version = (enum tls_version)i;
@@ -297,17 +301,17 @@ static void shake_hands_with_rsa(const char *key_options, bool accepted)
 /* Without an extended key usage too, as databases make them. */
 Test(tls_context, client_takes_rsa_servers)
 {
-    shake_hands_with_rsa("rsa:2048", true);
+    shake_hands_with_key("rsa-2048", "rsa:2048", true);
 }
 
 Test(tls_context, client_refuses_short_rsa_keys)
 {
-    shake_hands_with_rsa("rsa:1024", false);
+    shake_hands_with_key("rsa-1024", "rsa:1024", false);
 }
 
 Test(tls_context, client_takes_p384_servers)
 {
-    shake_hands_with_rsa("ec -pkeyopt ec_paramgen_curve:P-384", true);
+    shake_hands_with_key("p384", "ec -pkeyopt ec_paramgen_curve:P-384", true);
 }
 
 /* SHA-1 signatures are no proof of anything. */
@@ -315,7 +319,7 @@ Test(tls_context, client_refuses_sha1)
 {
     run("openssl x509 -req -sha1 -in <(openssl req -new -newkey ec -pkeyopt "
         "ec_paramgen_curve:P-256 -noenc -keyout old.key -subj /CN=old) -CA service-ca.crt "
-        "-CAkey service-ca.key -CAcreateserial -days 2 -extfile <(echo "
+        "-CAkey service-ca.key -set_serial 8 -days 2 -extfile <(echo "
         "subjectAltName=DNS:localhost) "
         "-out old.crt && chmod 600 old.key");
     struct tls_settings server = settings_server();
