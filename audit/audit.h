@@ -106,9 +106,6 @@ struct audit_intent {
     const uint8_t *statement_sha256;
     /* MySQL's name of the text's character set ("latin1", …); NULL: utf8mb4. */
     const char *charset;
-    /* The server's status flag SERVER_STATUS_NO_BACKSLASH_ESCAPES: it decides where string literals
-     * end, and so what redaction takes out. */
-    bool no_backslash_escapes;
 
     const char *params; /* a JSON array as audit/params.h renders it; NULL: none */
     size_t params_length;

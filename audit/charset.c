@@ -82,6 +82,7 @@ void audit_converter_init(struct audit_converter *converter)
     memset(converter, 0, sizeof *converter);
     buffer_init(&converter->text, (size_t)CHARSET_GROWTH * AUDIT_STATEMENT_LIMIT_MAX + 64);
     buffer_init(&converter->redacted, (size_t)CHARSET_GROWTH * 2 * AUDIT_STATEMENT_LIMIT_MAX);
+    buffer_init(&converter->redacted_again, (size_t)CHARSET_GROWTH * 2 * AUDIT_STATEMENT_LIMIT_MAX);
 }
 
 static void close_handle(struct audit_converter_handle *handle)
@@ -97,12 +98,14 @@ void audit_converter_release(struct audit_converter *converter)
         close_handle(&converter->handles[i]);
     buffer_release(&converter->text);
     buffer_release(&converter->redacted);
+    buffer_release(&converter->redacted_again);
 }
 
 void audit_converter_trim(struct audit_converter *converter)
 {
     buffer_trim(&converter->text, AUDIT_CONVERTER_KEEP);
     buffer_trim(&converter->redacted, AUDIT_CONVERTER_KEEP);
+    buffer_trim(&converter->redacted_again, AUDIT_CONVERTER_KEEP);
 }
 
 /* The handle of a set, opened at its first use; a set that cannot be opened is remembered too. */

@@ -49,8 +49,9 @@ struct audit_converter_handle {
 struct audit_converter {
     struct audit_converter_handle handles[AUDIT_CONVERTER_HANDLES];
     uint64_t clock;
-    struct buffer text;     /* converted */
-    struct buffer redacted; /* the text with secrets taken out */
+    struct buffer text;           /* converted */
+    struct buffer redacted;       /* the text with secrets taken out */
+    struct buffer redacted_again; /* the same, read with the other meaning of a backslash */
 };
 
 void audit_converter_init(struct audit_converter *converter);

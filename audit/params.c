@@ -50,6 +50,7 @@ void params_begin(struct audit_params *params, const char *charset)
     params->charset = charset;
     params->values = 0;
     params->omitted = 0;
+    params->finished = false;
     params->failed = false;
 }
 
@@ -254,17 +255,19 @@ bool params_finish(struct audit_params *params, const char **json, size_t *lengt
     struct byte_writer writer = byte_writer(&params->json);
     if (params->failed)
         return error_set(err, ERROR_MEMORY, "out of memory for bound values");
-    if (params->values == params->omitted)
+    if (!params->finished && params->values == params->omitted)
         byte_writer_u8(&writer, '[');
-    if (params->omitted > 0) {
+    if (!params->finished && params->omitted > 0) {
         char text[PARAMS_END_ROOM];
         int size = snprintf(text, sizeof text, "%s{\"omitted\":%" PRIu64 "}",
                             params->values > params->omitted ? "," : "", params->omitted);
         byte_writer_bytes(&writer, text, (size_t)size);
     }
-    byte_writer_u8(&writer, ']');
+    if (!params->finished)
+        byte_writer_u8(&writer, ']');
     if (!byte_writer_finish(&writer, err))
         return false;
+    params->finished = true;
     *json = (const char *)buffer_bytes(&params->json);
     *length = buffer_length(&params->json);
     return true;

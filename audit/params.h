@@ -34,7 +34,8 @@ struct audit_params {
     const char *charset;               /* borrowed until the next params_begin() */
     uint64_t values;
     uint64_t omitted;
-    bool failed; /* out of memory: params_finish() says so */
+    bool finished; /* the closing bracket is there */
+    bool failed;   /* out of memory: params_finish() says so */
 };
 
 /* Before the first use; all zero is not enough. */
@@ -62,7 +63,8 @@ void params_text(struct audit_params *params, const void *bytes, size_t length,
 void params_bytes(struct audit_params *params, const void *bytes, size_t length,
                   uint64_t full_length);
 
-/* The JSON array, owned by the params and whole until they are begun again or trimmed. */
+/* The JSON array, owned by the params and whole until they are begun again or trimmed. Calling it
+ * again gives the same. */
 bool params_finish(struct audit_params *params, const char **json, size_t *length,
                    struct error *err) MUST_USE;
 

@@ -192,6 +192,12 @@ static bool wide_suspect(struct audit_converter *converter, const struct audit_t
     return true;
 }
 
+static void leave_out(struct rendering *rendering, struct audit_text *text)
+{
+    *text = (struct audit_text){true, (const uint8_t *)AUDIT_REDACTED, strlen(AUDIT_REDACTED)};
+    rendering->draft->redacted = true;
+}
+
 /* A statement that no scan can follow and that seems to hold a password is left out whole. Servers
  * take no statement in these sets (MySQL manual, "Impermissible Client Character Sets"). */
 static bool redact_wide(struct rendering *rendering, struct audit_text *text, struct error *err)
@@ -199,33 +205,60 @@ static bool redact_wide(struct rendering *rendering, struct audit_text *text, st
     bool suspect;
     if (!wide_suspect(rendering->converter, text, &suspect, err))
         return false;
-    if (suspect) {
-        *text = (struct audit_text){true, (const uint8_t *)AUDIT_REDACTED, strlen(AUDIT_REDACTED)};
-        rendering->draft->redacted = true;
-    }
+    if (suspect)
+        leave_out(rendering, text);
     return true;
 }
 
-static bool redact(struct rendering *rendering, struct audit_text *text, struct error *err)
+/* What the text is under one meaning of a backslash in a literal. */
+static bool redact_reading(struct rendering *rendering, const struct audit_text *text,
+                           bool no_backslash_escapes, struct buffer *out, struct error *err)
 {
     const struct audit_charset *charset = rendering->draft->charset;
     struct audit_redaction redaction;
-    if (!text->is_text && charset->form == AUDIT_CHARSET_WIDE)
+    struct audit_redact_dialect dialect = {
+        .no_backslash_escapes = no_backslash_escapes,
+        .double_byte = !text->is_text && charset->form == AUDIT_CHARSET_DOUBLE_BYTE,
+    };
+    if (!audit_redact(text->bytes, text->length, dialect, out, &redaction, err))
+        return false;
+    rendering->placeholder |= redaction.placeholder;
+    rendering->draft->redacted |= redaction.redacted || redaction.placeholder;
+    if (!redaction.redacted)
+        buffer_clear(out);
+    return true;
+}
+
+static bool same_bytes(const struct buffer *a, const struct buffer *b)
+{
+    return buffer_length(a) == buffer_length(b) &&
+           memcmp(buffer_bytes(a), buffer_bytes(b), buffer_length(a)) == 0;
+}
+
+/*
+ * Nobody here knows for certain whether the server takes a backslash in a literal for an escape
+ * (sql_mode NO_BACKSLASH_ESCAPES): where the two readings differ, the statement is left out whole.
+ */
+static bool redact(struct rendering *rendering, struct audit_text *text, struct error *err)
+{
+    struct audit_converter *converter = rendering->converter;
+    if (!text->is_text && rendering->draft->charset->form == AUDIT_CHARSET_WIDE)
         return redact_wide(rendering, text, err);
     if (!audit_redact_suspect(text->bytes, text->length))
         return true;
-    struct audit_redact_dialect dialect = {
-        .no_backslash_escapes = rendering->intent->no_backslash_escapes,
-        .double_byte = !text->is_text && charset->form == AUDIT_CHARSET_DOUBLE_BYTE,
-    };
-    struct buffer *out = &rendering->converter->redacted;
-    if (!audit_redact(text->bytes, text->length, dialect, out, &redaction, err))
+    if (!redact_reading(rendering, text, false, &converter->redacted, err))
         return false;
-    rendering->placeholder = redaction.placeholder;
-    rendering->draft->redacted = redaction.redacted || redaction.placeholder;
-    if (redaction.redacted) {
-        text->bytes = buffer_bytes(out);
-        text->length = buffer_length(out);
+    if (memchr(text->bytes, '\\', text->length)) {
+        if (!redact_reading(rendering, text, true, &converter->redacted_again, err))
+            return false;
+        if (!same_bytes(&converter->redacted, &converter->redacted_again)) {
+            leave_out(rendering, text);
+            return true;
+        }
+    }
+    if (buffer_length(&converter->redacted) > 0) {
+        text->bytes = buffer_bytes(&converter->redacted);
+        text->length = buffer_length(&converter->redacted);
     }
     return true;
 }

@@ -26,6 +26,9 @@ static const struct {
     [REASON_LIFETIME] = {"session_lifetime", "The role's session lifetime was over."},
     [REASON_POLICY_CHANGED] = {"policy_changed",
                                "After a reload no role allowed the session any more."},
+    [REASON_CERTIFICATE] = {"certificate",
+                            "The client's certificate expired, or was revoked, in the middle of "
+                            "the session."},
     [REASON_UPSTREAM_UNREACHABLE] = {"upstream_unreachable", "The database could not be reached."},
     [REASON_UPSTREAM_TLS] = {"upstream_tls", "The TLS handshake with the database failed."},
     [REASON_UPSTREAM_REFUSED] = {"upstream_refused", "The database refused the login."},

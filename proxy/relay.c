@@ -26,14 +26,15 @@
 
 void relay_follow_policy(struct session *session)
 {
-    const struct authz_request request = {
-        .database = session->database->name,
-        .labels = session->database->labels,
-        .label_count = session->database->label_count,
-        .mysql_user = session->mysql_user,
-    };
-    if (session->relay)
-        session->relay->any_schema = authz_any_schema(&session->roles, &request);
+    const struct authz_request request = session_request(session, session->mysql_user, NULL);
+    struct authz_decision decision;
+    struct relay *relay = session->relay;
+    if (!relay)
+        return;
+    relay->any_schema = authz_any_schema(&session->roles, &request);
+    relay->local_infile =
+        (session->capabilities & CAPABILITY_LOCAL_FILES) &&
+        session_allows(session, session->mysql_user, AUTHZ_LOCAL_INFILE, &decision);
 }
 
 bool relay_create(struct session *session, struct error *err)
@@ -48,7 +49,6 @@ bool relay_create(struct session *session, struct error *err)
     buffer_init(&relay->parked.raw, SIZE_MAX);
     buffer_init(&relay->parked.payload, SIZE_MAX);
     relay->multi_statements = session->capabilities & CAPABILITY_MULTI_STATEMENTS;
-    relay->local_infile = session->capabilities & CAPABILITY_LOCAL_FILES;
     relay->charset = collation_charset(session->login.collation);
     relay_follow_policy(session);
     return statement_map_create(&relay->statements, err) &&
@@ -74,6 +74,8 @@ void relay_destroy(struct session *session)
             relay->changing = NULL;
         forget(session, exchange);
     }
+    if (relay->streaming && relay->discarding)
+        relay_finish_denied(session, relay->streaming);
     if (relay->streaming && !streaming_expected)
         forget(session, relay->streaming);
     if (relay->changing)
@@ -93,6 +95,18 @@ bool relay_idle(const struct session *session)
     const struct relay *relay = session->relay;
     return !relay || (response_expected(relay->tracker) == 0 && !relay->parked.full &&
                       !relay->streaming && !relay->changing && command_framer_idle(&relay->framer));
+}
+
+bool relay_answers_due(const struct session *session)
+{
+    const struct relay *relay = session->relay;
+    return relay && (response_expected(relay->tracker) > 0 || relay->parked.full);
+}
+
+bool relay_between_commands(const struct session *session)
+{
+    const struct relay *relay = session->relay;
+    return !relay || (!(relay->streaming && !relay->discarding) && !relay->infile_coming);
 }
 
 bool relay_error_place(const struct session *session, uint8_t *sequence)
@@ -170,7 +184,10 @@ static bool remember(struct session *session, struct exchange *exchange,
         exchange->asks_infile = relay->local_infile && relay_asks_infile(text);
         exchange->names_charset =
             relay_charset_of(text, exchange->charset, sizeof exchange->charset) != NULL;
-        if (relay->scan.count == 1 && !relay->scan.unclear)
+        /* A guess, where the server does not tell: a USE may stand in what it takes for a comment.
+         */
+        if (!(session->capabilities & CAPABILITY_SESSION_TRACK) && relay->scan.count == 1 &&
+            !relay->scan.unclear)
             return keep_text(exchange, relay->scan.schemas[0], strlen(relay->scan.schemas[0]), err);
         return true;
     case COMMAND_STMT_SEND_LONG_DATA:
@@ -235,6 +252,8 @@ static void allow(struct session *session, enum command_event event,
     }
     if (event == COMMAND_BEGIN)
         relay->streaming = exchange;
+    if (exchange->command == COMMAND_STMT_PREPARE)
+        relay->preparing++;
     bool quits = exchange->command == COMMAND_QUIT;
     if (!answered && event == COMMAND_WHOLE) {
         relay_finish_sent(session, exchange);
@@ -290,9 +309,10 @@ static void deny(struct session *session, enum command_event event, const struct
     memcpy(exchange->reason, verdict->reason, sizeof exchange->reason);
     log_info("command denied", "command", command_kind(exchange->command)->name, "rule",
              verdict->reason, NULL);
-    if (event == COMMAND_BEGIN) {
+    exchange->dropped = verdict->action == VERDICT_DROP;
+    if (event == COMMAND_BEGIN && verdict->action != VERDICT_CLOSE) {
         session->relay->streaming = exchange;
-        session->relay->discarding = true; /* the record is finished when its length is known */
+        session->relay->discarding = true; /* recorded when its length is known */
         return;
     }
     relay_finish_denied(session, exchange);
@@ -341,11 +361,13 @@ static struct exchange *record(struct session *session, enum command_event event
     }
     exchange->command = piece->payload.data[0];
     exchange->sequence = piece->last_sequence;
-    exchange->started_us = clock_monotonic_us();
+    exchange->started_us = session->relay->started_us;
     exchange->bytes_in = piece->raw.length;
-    bool recorded = relay_record(session, piece, exchange, &answer, &err);
-    if (recorded && answer == AUDIT_READY)
+    bool recorded = relay_record(session, event, piece, exchange, &answer, &err);
+    if (recorded && answer == AUDIT_READY) {
+        session->record_deadline_us = 0;
         return exchange;
+    }
     exchange_give(session->worker, exchange);
     if (recorded)
         park(session, event, piece, true, HOLD_AUDIT);
@@ -393,7 +415,8 @@ static bool has_scan(const struct exchange *exchange)
 
 /* Before its last piece a streamed text is judged as a whole: until then the server does nothing.
  */
-static bool judge_streamed(struct session *session, struct exchange *exchange)
+static bool judge_streamed(struct session *session, struct exchange *exchange,
+                           uint8_t last_sequence)
 {
     struct relay *relay = session->relay;
     struct verdict verdict = {.action = VERDICT_ALLOW};
@@ -404,6 +427,11 @@ static bool judge_streamed(struct session *session, struct exchange *exchange)
     if (verdict.action == VERDICT_ALLOW)
         return true;
     /* Part of it is at the server already, which waits for the rest: only closing takes it back. */
+    exchange->error_code = verdict.code;
+    exchange->error_sqlstate = verdict.sqlstate;
+    memcpy(exchange->reason, verdict.reason, sizeof exchange->reason);
+    relay_finish_denied(session, exchange);
+    session->error_sequence = (uint8_t)(last_sequence + 1);
     session_fail(session, REASON_DENIED, verdict.code, verdict.sqlstate, "%s", verdict.reason);
     return false;
 }
@@ -433,7 +461,10 @@ static void end_streamed(struct session *session, struct exchange *exchange, uin
     relay->discarding = false;
     if (discarded) {
         relay_finish_denied(session, exchange);
-        inject(session, exchange);
+        if (exchange->dropped)
+            exchange_give(session->worker, exchange);
+        else
+            inject(session, exchange);
     } else if (command_kind(exchange->command)->reply == REPLY_NONE) {
         struct error err = {0};
         bool counted = exchange->command != COMMAND_STMT_SEND_LONG_DATA ||
@@ -456,7 +487,7 @@ static void take_piece(struct session *session, enum command_event event,
     if (!relay->discarding) {
         if (has_scan(exchange) && !relay->scan.done)
             use_scan_feed(&relay->scan, piece->payload.data, piece->payload.length);
-        if (event == COMMAND_END && !judge_streamed(session, exchange))
+        if (event == COMMAND_END && !judge_streamed(session, exchange, piece->last_sequence))
             return;
         if (!send_upstream(session, piece->raw))
             return;
@@ -480,7 +511,6 @@ void relay_unpark(struct session *session)
         .last_sequence = parked->last_sequence,
     };
     parked->full = false;
-    session->record_deadline_us = 0;
     take_command(session, parked->event, &piece, parked->decoded);
     if (session->state >= SESSION_ENDING || relay->parked.full)
         return;
@@ -522,10 +552,13 @@ static bool take_input(struct session *session, struct byte_view input, size_t *
         session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000", "%s", err.message);
         return false;
     }
-    if (event == COMMAND_WHOLE || event == COMMAND_BEGIN)
+    if (event == COMMAND_WHOLE || event == COMMAND_BEGIN) {
+        relay->arrived_us = clock_wall_us();
+        relay->started_us = clock_monotonic_us();
         take_command(session, event, &piece, false);
-    else if (event == COMMAND_PIECE || event == COMMAND_END)
+    } else if (event == COMMAND_PIECE || event == COMMAND_END) {
         take_piece(session, event, &piece);
+    }
     return session->state < SESSION_ENDING;
 }
 
@@ -539,6 +572,8 @@ size_t relay_client_data(struct session *session, const uint8_t *data, size_t le
             return length;
         taken += consumed;
     }
+    if (session->drain && session->state == SESSION_READY && relay_idle(session))
+        session_drain(session);
     if (session->state == SESSION_CHANGING && session->holds == 0 && taken < length)
         return taken + relay_change_user_data(session, data + taken, length - taken);
     return session->state >= SESSION_ENDING ? length : taken;

@@ -24,6 +24,7 @@ struct exchange {
     uint8_t command;
     uint8_t sequence;   /* of the command's last packet */
     uint8_t option;     /* COM_SET_OPTION: 0 turns multi-statements on */
+    bool dropped;       /* denied, and it has no answer */
     bool asks_infile;   /* its text can ask for a local file */
     bool names_charset; /* its text sets the client's character set, to: */
     char charset[32];
@@ -39,8 +40,16 @@ struct exchange {
 };
 
 /* What the relay thinks of a command. */
+enum verdict_action {
+    VERDICT_ALLOW,
+    VERDICT_DENY,  /* an ERR of ours is its answer */
+    VERDICT_DROP,  /* a command without an answer: not sent, nothing said */
+    VERDICT_CLOSE, /* an ERR of ours, and the session ends (I6) */
+    VERDICT_WAIT,  /* until all earlier commands have been answered */
+};
+
 struct verdict {
-    enum { VERDICT_ALLOW, VERDICT_DENY, VERDICT_DROP, VERDICT_CLOSE, VERDICT_WAIT } action;
+    enum verdict_action action;
     uint16_t code; /* DENY, CLOSE: of the ERR packet */
     const char *sqlstate;
     char reason[AUTHZ_RULE_TEXT_MAX];
@@ -66,6 +75,9 @@ struct relay {
     bool discarding;            /* … and are dropped: it was denied */
     struct use_scan scan;       /* of the streamed text */
     struct digest digest;       /* likewise */
+    size_t preparing;           /* prepares on their way */
+    int64_t arrived_us;         /* wall time: when the command under way or parked came */
+    int64_t started_us;         /* monotonic, likewise */
     bool any_schema;            /* no schema rule needs the text */
     bool multi_statements;
     bool local_infile;
@@ -73,8 +85,6 @@ struct relay {
     struct exchange *infile; /* for this one; NULL once it was answered early */
     struct infile_framer infile_framer;
     struct exchange *changing; /* COM_CHANGE_USER under way */
-    bool has_status;           /* `status` is that of the last answer */
-    uint16_t status;           /* server status flags */
     const char *charset;       /* of the client's statements; a literal, or charset_name */
     char charset_name[32];
 };
@@ -91,6 +101,10 @@ size_t relay_upstream_data(struct session *session, const uint8_t *data, size_t 
 void relay_unpark(struct session *session);
 /* Whether nothing is on its way. */
 bool relay_idle(const struct session *session);
+/* Whether answers are due, or a command waits for something other than the client. */
+bool relay_answers_due(const struct session *session);
+/* Whether the database has been sent whole commands only. */
+bool relay_between_commands(const struct session *session);
 /* The policy changed: what it says about schemas and files is looked up again. */
 void relay_follow_policy(struct session *session);
 /* Whether an ERR of ours may stand now, and with which sequence id. */
@@ -120,8 +134,9 @@ const char *relay_charset_of(struct byte_view text, char *storage, size_t size);
 bool relay_decode_values(struct session *session, enum command_event event,
                          struct byte_view payload, struct error *err) MUST_USE;
 /* The intent; relay_decode_values() came before. */
-bool relay_record(struct session *session, const struct command_piece *piece,
-                  struct exchange *exchange, enum audit_answer *answer, struct error *err) MUST_USE;
+bool relay_record(struct session *session, enum command_event event,
+                  const struct command_piece *piece, struct exchange *exchange,
+                  enum audit_answer *answer, struct error *err) MUST_USE;
 /* The outcomes: the server's answer, denied, sent without an answer, and never known. */
 void relay_finish(struct session *session, struct exchange *exchange,
                   const struct response_outcome *outcome);

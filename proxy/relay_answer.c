@@ -109,16 +109,21 @@ static void end_answer(struct session *session)
     struct relay *relay = session->relay;
     const struct response_outcome *outcome = response_result(relay->tracker);
     struct exchange *exchange = response_tag(relay->tracker);
-    relay->has_status = outcome->has_status;
-    relay->status = outcome->status;
     session->last_activity_us = clock_monotonic_us();
     relay_finish(session, exchange, outcome);
+    if (exchange->command == COMMAND_STMT_PREPARE)
+        relay->preparing--;
     if (relay->infile == exchange)
         relay->infile = NULL; /* the server gave up before the file's end; the rest still comes */
     if (relay->streaming == exchange) {
         /* The answer overtook its command: the server refused it half-way, and will close. */
         relay->streaming = NULL;
-        session_end(session, REASON_UPSTREAM_CLOSED, "the database refused a command half-way");
+        session->error_code = outcome->code;
+        memcpy(session->error_sqlstate, outcome->sqlstate, sizeof session->error_sqlstate);
+        upstream_close(session->upstream, false);
+        session->upstream = NULL;
+        session_end(session, REASON_UPSTREAM_CLOSED,
+                    "the database refused a command before its end: %s", outcome->message);
     } else if (!outcome->failed) {
         take_effect(session, exchange, outcome);
     } else if (exchange->command == COMMAND_STMT_PREPARE) {
@@ -162,8 +167,9 @@ static bool begin_infile(struct session *session, size_t consumed, struct outgoi
 {
     struct relay *relay = session->relay;
     struct exchange *exchange = response_tag(relay->tracker);
-    uint8_t sequence;
-    if (!exchange->asks_infile || !response_at_boundary(relay->tracker, &sequence)) {
+    uint8_t sequence = 0;
+    if (!response_at_boundary(relay->tracker, &sequence) || !exchange->asks_infile) {
+        session->error_sequence = (uint8_t)(sequence - 1); /* in the place of the request */
         if (leave_out(session, outgoing, consumed))
             session_fail(session, REASON_UPSTREAM_PROTOCOL, 1159, "08S01",
                          "the database asked for a local file that no statement asked for");
@@ -193,6 +199,9 @@ static bool take_event(struct session *session, enum response_event event, size_
     case RESPONSE_MORE:
         return true;
     case RESPONSE_DONE:
+        if (session->relay->streaming == response_tag(session->relay->tracker) &&
+            !flush(session, outgoing))
+            return false;
         end_answer(session);
         if (session->state >= SESSION_ENDING)
             return false;

@@ -10,29 +10,25 @@
  */
 #include <string.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "protocol/capability.h"
 #include "protocol/collation.h"
 #include "proxy/relay.h"
 
-static bool judge(struct session *session, struct exchange *exchange)
+static bool judge(struct session *session)
 {
-    const struct handshake_login *login = &session->login;
-    struct authz_decision decision;
-    session_decide(session, login->user, NULL, &decision);
-    bool user_allowed = decision.allowed;
-    if (user_allowed && login->schema[0])
-        session_decide(session, login->user, login->schema, &decision);
-    if (decision.allowed) {
-        session->limits = decision.limits;
+    struct exchange *exchange = session->relay->changing;
+    struct login_verdict verdict;
+    if (session_judge_login(session, &session->login, &verdict)) {
+        session->limits = verdict.decision.limits;
         return true;
     }
-    exchange->error_code = user_allowed ? 1044 : 1045;
-    exchange->error_sqlstate = user_allowed ? "42000" : "28000";
-    memcpy(exchange->reason, decision.rule, sizeof exchange->reason);
+    exchange->error_code = verdict.code;
+    exchange->error_sqlstate = verdict.sqlstate;
+    memcpy(exchange->reason, verdict.decision.rule, sizeof exchange->reason);
     relay_finish_denied(session, exchange);
-    session_fail(session, REASON_DENIED, exchange->error_code, exchange->error_sqlstate, "%s",
-                 decision.rule);
+    session_fail(session, REASON_DENIED, verdict.code, verdict.sqlstate, "%s",
+                 verdict.decision.rule);
     return false;
 }
 
@@ -47,39 +43,15 @@ static void change_upstream(struct session *session)
         session_fail(session, REASON_UPSTREAM_CLOSED, 1159, "08S01", "%s", err.message);
 }
 
-/* Sends a payload of the client's authentication in its turn. */
-static bool send_payload(struct session *session, struct byte_view payload)
-{
-    struct buffer packet;
-    struct error err = {0};
-    buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
-    bool sent =
-        packet_append(&packet, session->client_sequence++, payload.data, payload.length, &err) &&
-        session_write_buffer(session, &packet);
-    buffer_release(&packet);
-    return sent;
-}
-
 static void go_on(struct session *session, enum auth_step step)
 {
     struct buffer *wanted = &session->last_auth;
-    if (step == AUTH_ACCEPTED)
-        change_upstream(session);
-    else if (step == AUTH_SEND &&
-             send_payload(session, byte_view(buffer_bytes(wanted), buffer_length(wanted))))
-        buffer_clear(wanted);
-}
-
-static bool keep_attributes(struct session *session, struct error *err)
-{
-    struct handshake_login *login = &session->login;
-    buffer_clear(&session->attributes);
-    if (!buffer_append(&session->attributes, login->attributes.data, login->attributes.length, err))
-        return false;
-    login->attributes =
-        byte_view(buffer_bytes(&session->attributes), buffer_length(&session->attributes));
-    login->auth_response = byte_view(NULL, 0);
-    return true;
+    if (step == AUTH_SEND) {
+        if (session_send_payload(session, byte_view(buffer_bytes(wanted), buffer_length(wanted))))
+            buffer_clear(wanted);
+    } else if (judge(session)) {
+        change_upstream(session); /* judged once more: the client may have taken its time */
+    }
 }
 
 void relay_change_user(struct session *session, struct byte_view payload, struct exchange *exchange)
@@ -87,17 +59,18 @@ void relay_change_user(struct session *session, struct byte_view payload, struct
     struct error err = {0};
     enum auth_step step;
     session->relay->changing = exchange;
+    session->login_started_us = clock_monotonic_us();
     if (!handshake_change_user_read(payload, session->offered, &session->login, &err)) {
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
         return;
     }
-    if (!judge(session, exchange) || !session_move(session, SESSION_CHANGING))
+    if (!judge(session) || !session_move(session, SESSION_CHANGING))
         return;
     session->client_sequence = (uint8_t)(exchange->sequence + 1);
     buffer_clear(&session->last_auth);
     if (!auth_server_begin(&session->auth, session->offered_plugin, session->scramble,
                            &session->login, &session->last_auth, &step, &err) ||
-        !keep_attributes(session, &err))
+        !session_keep_attributes(session, &err))
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
     else
         go_on(session, step);
@@ -167,17 +140,19 @@ void relay_change_user_accepted(struct session *session, struct byte_view ok)
     relay->changing = NULL;
     exchange_give(session->worker, exchange);
     take_user(session);
+    struct login_verdict verdict;
+    if (!session_judge_login(session, &session->login, &verdict)) {
+        /* A reload came between the question and the answer. */
+        session_fail(session, REASON_POLICY_CHANGED, verdict.code, verdict.sqlstate, "%s",
+                     verdict.decision.rule);
+        return;
+    }
     if (!session_render_prefix(session, &err)) {
         session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
         return;
     }
-    if (buffer_length(&session->last_auth) > 0 &&
-        !send_payload(session, byte_view(buffer_bytes(&session->last_auth),
-                                         buffer_length(&session->last_auth))))
-        return;
-    buffer_trim(&session->last_auth, 0);
     buffer_trim(&session->attributes, 0);
-    if (send_payload(session, ok) && session_move(session, SESSION_READY))
+    if (session_send_ok(session, ok) && session_move(session, SESSION_READY))
         session_release_client(session, HOLD_LOGIN);
 }
 
@@ -189,6 +164,6 @@ void relay_change_user_refused(struct session *session, struct byte_view payload
     relay_finish(session, exchange, response_result(relay->tracker));
     relay->changing = NULL;
     exchange_give(session->worker, exchange);
-    if (send_payload(session, payload))
+    if (session_send_payload(session, payload))
         session_end(session, REASON_UPSTREAM_REFUSED, "the database refused the change of user");
 }

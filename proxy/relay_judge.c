@@ -7,15 +7,15 @@
 #include "protocol/capability.h"
 #include "proxy/relay.h"
 
-static void refuse(struct verdict *verdict, int action, uint16_t code, const char *sqlstate,
-                   const char *reason, ...) PRINTF_LIKE(5, 6);
+static void refuse(struct verdict *verdict, enum verdict_action action, uint16_t code,
+                   const char *sqlstate, const char *reason, ...) PRINTF_LIKE(5, 6);
 
-static void refuse(struct verdict *verdict, int action, uint16_t code, const char *sqlstate,
-                   const char *reason, ...)
+static void refuse(struct verdict *verdict, enum verdict_action action, uint16_t code,
+                   const char *sqlstate, const char *reason, ...)
 {
     va_list arguments;
     va_start(arguments, reason);
-    verdict->action = (unsigned)action;
+    verdict->action = action;
     verdict->code = code;
     verdict->sqlstate = sqlstate;
     vsnprintf(verdict->reason, sizeof verdict->reason, reason, arguments);
@@ -30,18 +30,35 @@ static void judge_schema(const struct session *session, const char *schema, stru
         refuse(verdict, VERDICT_DENY, 1044, "42000", "%s", decision.rule);
 }
 
-/* COM_INIT_DB, COM_CREATE_DB and COM_DROP_DB name a schema in the rest of their payload. */
+static bool is_ascii(struct byte_view text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/*
+ * COM_INIT_DB, COM_CREATE_DB and COM_DROP_DB name a schema in the rest of their payload. The server
+ * converts it from a character set that is not known for certain here, so only ASCII can be judged.
+ */
 static void judge_named_schema(const struct session *session, struct byte_view payload,
                                struct verdict *verdict)
 {
     char schema[HANDSHAKE_SCHEMA_MAX];
-    size_t length = payload.length - 1;
-    if (length >= sizeof schema || memchr(payload.data + 1, '\0', length)) {
+    struct byte_view name = byte_view(payload.data + 1, payload.length - 1);
+    if (name.length >= sizeof schema || (name.length > 0 && memchr(name.data, 0, name.length))) {
         refuse(verdict, VERDICT_DENY, 1102, "42000", "the schema's name is not valid");
         return;
     }
-    memcpy(schema, payload.data + 1, length);
-    schema[length] = '\0';
+    if (!session->relay->any_schema && !is_ascii(name)) {
+        refuse(
+            verdict, VERDICT_DENY, 1044, "42000",
+            "the schema's name cannot be judged: it is not ASCII, and the role restricts schemas");
+        return;
+    }
+    memcpy(schema, name.data, name.length);
+    schema[name.length] = '\0';
     judge_schema(session, schema, verdict);
 }
 
@@ -52,27 +69,31 @@ void relay_judge_scan(struct session *session, const struct use_scan *scan, stru
     if (scan->unclear)
         refuse(verdict, VERDICT_DENY, 1227, "42000",
                "the statement cannot be read for USE, and the role restricts schemas");
-    /* Text that the server makes out of data cannot be read; but the server tells of its schema. */
-    if (scan->dynamic && !(session->capabilities & CAPABILITY_SESSION_TRACK))
-        refuse(
-            verdict, VERDICT_DENY, 1227, "42000",
-            "PREPARE and EXECUTE need a client with session tracking, because the role restricts "
-            "schemas");
+    if (scan->dynamic)
+        refuse(verdict, VERDICT_DENY, 1227, "42000",
+               "PREPARE and EXECUTE as statements run a text that cannot be judged, and the role "
+               "restricts schemas: use the driver's prepared statements");
     for (size_t i = 0; i < scan->count && verdict->action == VERDICT_ALLOW; i++)
         judge_schema(session, scan->schemas[i], verdict);
 }
 
-/* What is certain about how the server will read the text. */
+/*
+ * Nothing but the number of statements is certain about how the server will read the text: its
+ * sql_mode can have changed without a sign, for example inside of a procedure.
+ */
 static unsigned scan_flags(const struct session *session, uint8_t command)
 {
-    const struct relay *relay = session->relay;
-    unsigned flags = 0;
-    if (!relay->multi_statements || command == COMMAND_STMT_PREPARE)
-        flags |= USE_SCAN_ONE_STATEMENT;
-    if (relay->has_status && response_expected(relay->tracker) == 0)
-        flags |= relay->status & STATUS_NO_BACKSLASH_ESCAPES ? USE_SCAN_NO_BACKSLASH_ESCAPES
-                                                             : USE_SCAN_BACKSLASH_ESCAPES;
-    return flags;
+    bool one = !session->relay->multi_statements || command == COMMAND_STMT_PREPARE;
+    return one ? USE_SCAN_ONE_STATEMENT : 0;
+}
+
+/* A role may have lost the right to local files since the login, when the server was told of it. */
+static void judge_infile(const struct session *session, struct byte_view text,
+                         struct verdict *verdict)
+{
+    bool agreed = session->capabilities & CAPABILITY_LOCAL_FILES;
+    if (agreed && !session->relay->local_infile && relay_asks_infile(text))
+        refuse(verdict, VERDICT_DENY, 1227, "42000", "no role allows local_infile any more");
 }
 
 static void judge_text(struct session *session, enum command_event event, struct byte_view payload,
@@ -80,15 +101,19 @@ static void judge_text(struct session *session, enum command_event event, struct
 {
     struct relay *relay = session->relay;
     struct use_scan *scan = &relay->scan;
-    scan->count = 0;
-    if (relay->any_schema && (session->capabilities & CAPABILITY_SESSION_TRACK))
+    bool tracked = session->capabilities & CAPABILITY_SESSION_TRACK;
+    judge_infile(session, byte_view(payload.data + 1, payload.length - 1), verdict);
+    /* Who may use every schema needs no scan, unless to follow the schema, or for a reload in
+     * mid-stream. */
+    if (relay->any_schema && tracked && event == COMMAND_WHOLE)
         return;
     use_scan_init(scan, scan_flags(session, payload.data[0]));
     use_scan_feed(scan, payload.data + 1, payload.length - 1);
     if (event != COMMAND_WHOLE)
         return; /* the rest is scanned piece by piece, and judged before the last one */
     use_scan_finish(scan);
-    relay_judge_scan(session, scan, verdict);
+    if (verdict->action == VERDICT_ALLOW)
+        relay_judge_scan(session, scan, verdict);
 }
 
 static bool is_open_statement(const struct session *session, uint32_t id)
@@ -114,22 +139,16 @@ static void judge_statement(const struct session *session, const struct command_
 static void judge_feature(const struct session *session, enum authz_feature feature,
                           struct verdict *verdict)
 {
-    const struct authz_request request = {
-        .database = session->database->name,
-        .labels = session->database->labels,
-        .label_count = session->database->label_count,
-        .mysql_user = session->mysql_user,
-    };
     struct authz_decision decision;
-    authz_decide_feature(&session->roles, &request, feature, &decision);
-    if (!decision.allowed)
+    if (!session_allows(session, session->mysql_user, feature, &decision))
         refuse(verdict, VERDICT_DENY, 1227, "42000", "%s", decision.rule);
 }
 
 static void judge_prepare(struct session *session, enum command_event event,
                           struct byte_view payload, struct verdict *verdict)
 {
-    if (statement_count(session->relay->statements) >=
+    const struct relay *relay = session->relay;
+    if (statement_count(relay->statements) + relay->preparing >=
         session->snapshot->settings.proxy.limits.statements)
         refuse(verdict, VERDICT_DENY, 1461, "42000",
                "limits.statements of the proxy is reached: close prepared statements");
@@ -160,6 +179,17 @@ static void judge_kind(struct session *session, enum command_event event, struct
     case COMMAND_STMT_RESET:
     case COMMAND_STMT_FETCH:
         judge_statement(session, kind, payload, verdict);
+        break;
+    case COMMAND_SET_OPTION:
+        /* One of two bytes, exactly: servers differ in what they make of anything else. */
+        if (payload.length != 3 || payload.data[1] > 1 || payload.data[2] != 0)
+            refuse(verdict, VERDICT_CLOSE, 1835, "HY000", "set_option is malformed");
+        else if (response_expected(session->relay->tracker) > 0)
+            verdict->action = VERDICT_WAIT;
+        break;
+    case COMMAND_QUIT:
+        if (response_expected(session->relay->tracker) > 0)
+            verdict->action = VERDICT_WAIT; /* what came before is still answered */
         break;
     case COMMAND_CHANGE_USER:
         if (response_expected(session->relay->tracker) > 0)

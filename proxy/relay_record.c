@@ -135,8 +135,9 @@ static void set_prepared_text(struct audit_intent *intent, const struct statemen
         intent->statement_sha256 = text->sha256;
 }
 
-bool relay_record(struct session *session, const struct command_piece *piece,
-                  struct exchange *exchange, enum audit_answer *answer, struct error *err)
+bool relay_record(struct session *session, enum command_event event,
+                  const struct command_piece *piece, struct exchange *exchange,
+                  enum audit_answer *answer, struct error *err)
 {
     struct relay *relay = session->relay;
     uint8_t command = piece->payload.data[0];
@@ -146,11 +147,14 @@ bool relay_record(struct session *session, const struct command_piece *piece,
         .command = command_kind(command)->name,
         .schema = session->schema,
         .charset = relay->charset,
+        .arrived_us = relay->arrived_us,
     };
     const struct statement *statement = statement_of(relay, piece->payload);
     if (has_text(command))
         set_text(&intent, exchange, rest, session->snapshot->settings.audit.statement_limit);
-    else if (statement && command != COMMAND_STMT_SEND_LONG_DATA)
+    if (has_text(command) && event != COMMAND_WHOLE)
+        intent.statement_length = 0; /* not known before its last piece */
+    if (statement && command != COMMAND_STMT_SEND_LONG_DATA)
         set_prepared_text(&intent, statement);
     if (relay->params.values > 0 &&
         !params_finish(&relay->params, &intent.params, &intent.params_length, err))
@@ -165,8 +169,9 @@ bool relay_record(struct session *session, const struct command_piece *piece,
 static void finish(struct session *session, struct exchange *exchange,
                    const struct audit_outcome *outcome)
 {
-    if (exchange->entry)
-        audit_finish(exchange->entry, outcome);
+    if (!exchange->entry)
+        return; /* finished already, when it was denied */
+    audit_finish(exchange->entry, outcome);
     exchange->entry = NULL;
     struct worker_counters *counters = &session->worker->counters;
     atomic_fetch_add_explicit(&counters->commands, 1, memory_order_relaxed);

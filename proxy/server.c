@@ -20,7 +20,8 @@ struct server {
     struct worker_shared shared;
     struct worker *workers;
     unsigned worker_count;
-    unsigned started;
+    unsigned prepared; /* workers that worker_start() was called for */
+    unsigned started;  /* … with success */
     uv_loop_t loop;
     uv_signal_t hangup, terminate, interrupt;
     uv_async_t workers_gone;
@@ -116,6 +117,7 @@ static bool start_bound(struct server *server, int *sockets, struct error *err)
     size_t listeners = server->snapshot->settings.proxy.listener_count;
     for (unsigned i = 0; i < server->worker_count; i++) {
         int *own = sockets + i * listeners;
+        server->prepared++;
         bool started =
             worker_start(&server->workers[i], i, &server->shared, server->snapshot, own, err);
         for (size_t j = 0; j < listeners; j++)
@@ -161,6 +163,10 @@ static void on_hangup(uv_signal_t *handle, int number)
     struct server *server = handle->data;
     struct snapshot *next = NULL;
     struct error err = {0};
+    if (server->draining) {
+        log_warning("no reload while draining", NULL);
+        return;
+    }
     notify_reloading();
     bool good = snapshot_create(server->config_file, &next, &err) &&
                 snapshot_can_follow(server->snapshot, next, &err);
@@ -332,6 +338,8 @@ bool server_run(const char *config_file, struct error *err)
     uv_loop_close(&server.loop);
     if (server.shared.audit)
         audit_log_close(server.shared.audit);
+    for (unsigned i = 0; i < server.prepared; i++)
+        worker_release(&server.workers[i]);
     registry_destroy(server.shared.registry);
     free(server.workers);
     snapshot_unref(first);

@@ -86,12 +86,21 @@ void session_release_client(struct session *session, enum session_hold why)
         stream_resume(session->client);
 }
 
+/* A connection that nobody has used yet, such as those that tunnels keep ready, goes without a
+ * word. */
+static bool is_unused(const struct session *session)
+{
+    return session->state == SESSION_CLIENT_TLS ||
+           (session->state == SESSION_HELLO && buffer_length(&session->input) == 0);
+}
+
 /* --- the end --------------------------------------------------------------------------------- */
 
 static void session_free(struct session *session)
 {
     if (session->busy)
         worker_set_busy(session->worker, false);
+    registry_leave(session->worker->shared->registry, session->pending);
     worker_remove_session(session->worker, session);
     buffer_release(&session->input);
     buffer_release(&session->attributes);
@@ -123,13 +132,13 @@ static void close_timer(struct session *session)
         uv_close((uv_handle_t *)&session->timer, on_timer_closed);
 }
 
-static void uncount(struct session *session)
+/* A bot may come again as soon as a session has ended; the process has room again when its memory
+ * has gone. */
+static void log_out(struct session *session)
 {
     if (session->logged_in)
         registry_logout(session->worker->shared->registry, session_bot(session));
-    registry_leave(session->worker->shared->registry, session->pending);
     session->logged_in = false;
-    session->pending = false;
 }
 
 static void log_end(const struct session *session)
@@ -152,11 +161,11 @@ static void end(struct session *session, enum reason reason, unsigned linger_ms)
         return;
     log_end(session);
     atomic_fetch_add_explicit(&session->worker->counters.ended, 1, memory_order_relaxed);
-    upstream_close(session->upstream);
+    upstream_close(session->upstream, relay_between_commands(session));
     session->upstream = NULL;
     relay_destroy(session);
     session->ended_recorded = session_record_end(session);
-    uncount(session);
+    log_out(session);
     stream_close(session->client, linger_ms);
     close_timer(session);
 }
@@ -181,6 +190,10 @@ void session_end(struct session *session, enum reason reason, const char *why, .
 /* Where an ERR of ours may stand: alone at first, in the login's turn, or between answers. */
 static bool error_place(const struct session *session, uint8_t *sequence)
 {
+    if (session->error_sequence >= 0) {
+        *sequence = (uint8_t)session->error_sequence;
+        return true;
+    }
     switch (session->state) {
     case SESSION_HELLO:
     case SESSION_DIALLING:
@@ -246,12 +259,17 @@ bool session_write_buffer(struct session *session, const struct buffer *buffer)
     return session_write(session, buffer_bytes(buffer), buffer_length(buffer));
 }
 
+/* Wall time can be set: what depends on it is looked at again at least this often. */
+#define TIMER_MAX_MS 60000
+
 /* --- time ------------------------------------------------------------------------------------ */
 
 static int64_t idle_left_ms(const struct session *session, int64_t now_us)
 {
-    if (session->limits.idle_timeout_ms == 0 || !relay_idle(session))
-        return session->limits.idle_timeout_ms ? session->limits.idle_timeout_ms : INT64_MAX;
+    if (session->limits.idle_timeout_ms == 0)
+        return INT64_MAX;
+    if (relay_answers_due(session))
+        return session->limits.idle_timeout_ms; /* it is the database's turn: look again then */
     return session->limits.idle_timeout_ms - (now_us - session->last_activity_us) / 1000;
 }
 
@@ -260,6 +278,12 @@ static int64_t lifetime_left_ms(const struct session *session, int64_t now_us)
     if (session->limits.session_lifetime_ms == 0)
         return INT64_MAX;
     return session->limits.session_lifetime_ms - (now_us - session->started_monotonic_us) / 1000;
+}
+
+/* A session does not outlive the certificate that it was opened with (I1). */
+static int64_t certificate_left_ms(const struct session *session)
+{
+    return (stream_peer(session->client)->not_after_us - clock_wall_us()) / 1000;
 }
 
 static int64_t record_left_ms(const struct session *session, int64_t now_us)
@@ -281,6 +305,9 @@ static bool check_deadlines(struct session *session, int64_t now_us)
     else if (idle_left_ms(session, now_us) <= 0)
         session_fail(session, REASON_IDLE_TIMEOUT, 4031, "HY000",
                      "no command for longer than the role's idle timeout");
+    else if (certificate_left_ms(session) <= 0)
+        session_fail(session, REASON_CERTIFICATE, 1045, "28000",
+                     "the certificate has expired: renew it and connect again");
     else if (lifetime_left_ms(session, now_us) <= 0)
         session_fail(session, REASON_LIFETIME, 4031, "HY000",
                      "the role's session lifetime is over: connect again");
@@ -296,11 +323,13 @@ static void on_timer(uv_timer_t *timer)
     int64_t now_us = clock_monotonic_us();
     switch (session->state) {
     case SESSION_HELLO:
-        session_end(session, REASON_UNUSED, "nothing came in time");
+        if (is_unused(session))
+            session_end(session, REASON_UNUSED, "nothing came in time");
+        else
+            session_end(session, REASON_LOGIN_TIMEOUT, "the hello was not complete in time");
         break;
     case SESSION_STARTING:
     case SESSION_READY:
-    case SESSION_CHANGING:
         if (!check_deadlines(session, now_us))
             session_arm_timer(session);
         break;
@@ -320,11 +349,11 @@ static int64_t timer_due_ms(const struct session *session)
         return limits->ready_timeout_ms;
     case SESSION_STARTING:
     case SESSION_READY:
-    case SESSION_CHANGING:
         return least(least(idle_left_ms(session, now_us), lifetime_left_ms(session, now_us)),
-                     record_left_ms(session, now_us));
+                     least(record_left_ms(session, now_us),
+                           least(certificate_left_ms(session), TIMER_MAX_MS)));
     default:
-        return limits->login_timeout_ms;
+        return limits->login_timeout_ms - (now_us - session->login_started_us) / 1000;
     }
 }
 
@@ -388,7 +417,7 @@ static void on_ended(struct stream *stream, void *arg)
     (void)stream;
     struct session *session = arg;
     const char *previous = log_enter(session->id);
-    if (session->state == SESSION_HELLO)
+    if (is_unused(session))
         session_end(session, REASON_UNUSED, "the tunnel closed it");
     else
         session_end(session, REASON_CLIENT_CLOSED, "%s",
@@ -402,12 +431,10 @@ static void on_failed(struct stream *stream, void *arg, const struct error *err)
     struct session *session = arg;
     const char *previous = log_enter(session->id);
     bool handshake = session->state == SESSION_CLIENT_TLS || session->state == SESSION_STARTTLS;
-    bool unused = session->state == SESSION_HELLO && buffer_length(&session->input) == 0;
-    session_end(session,
-                handshake ? REASON_CLIENT_TLS
-                : unused  ? REASON_UNUSED
-                          : REASON_CLIENT_LOST,
-                "%s", err->message);
+    enum reason reason = handshake            ? REASON_CLIENT_TLS
+                         : is_unused(session) ? REASON_UNUSED
+                                              : REASON_CLIENT_LOST;
+    session_end(session, reason, "%s", err->message);
     log_leave(previous);
 }
 
@@ -462,6 +489,8 @@ static struct session *session_create(struct listener *listener)
     session->pending = true;
     session->started_us = clock_wall_us();
     session->started_monotonic_us = clock_monotonic_us();
+    session->login_started_us = session->started_monotonic_us;
+    session->error_sequence = -1;
     name_session(session);
     buffer_init(&session->input, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE + STREAM_READ_CHUNK);
     buffer_init(&session->attributes, PACKET_LOGIN_MAX);
@@ -508,6 +537,8 @@ void session_accept(struct listener *listener)
     const struct limit_settings *limits = &worker->snapshot->settings.proxy.limits;
     bool room = registry_enter(worker->shared->registry, limits->sessions, limits->pending);
     struct session *session = room ? session_create(listener) : NULL;
+    if (room && !session)
+        registry_leave(worker->shared->registry, true);
     struct stream *stream = NULL;
     struct error err = {0};
     if (!stream_accept(worker->streams, (uv_stream_t *)&listener->tcp,
@@ -538,39 +569,48 @@ static bool session_keeps_database(const struct session *session, struct error *
                      session->database->name);
 }
 
+static bool keeps_certificate(const struct session *session, struct error *err)
+{
+    return session_check_certificate(session, err) &&
+           stream_trusted_by(session->client, session->snapshot->server_tls, err);
+}
+
+static bool policy_allows(struct session *session, struct error *err)
+{
+    struct authz_decision decision;
+    if (!session->database)
+        return true; /* judged when it names one */
+    if (!session_keeps_database(session, err) || !session_map_roles(session, err))
+        return false;
+    session_decide(session, session->mysql_user[0] ? session->mysql_user : NULL,
+                   session->schema[0] ? session->schema : NULL, &decision);
+    if (!decision.allowed)
+        return error_set(err, ERROR_DENIED, "%s", decision.rule);
+    session->limits = decision.limits;
+    return true;
+}
+
 void session_follow_policy(struct session *session)
 {
     if (session->state >= SESSION_ENDING)
         return;
     const char *previous = log_enter(session->id);
+    struct error err = {0};
     snapshot_unref(session->snapshot);
     session->snapshot = snapshot_ref(session->worker->snapshot);
-    struct error err = {0};
-    struct authz_decision decision = {.allowed = true};
-    if (session->identified && session->database) {
-        decision.allowed =
-            session_keeps_database(session, &err) && session_map_roles(session, &err);
-        if (decision.allowed)
-            session_decide(session, session->mysql_user[0] ? session->mysql_user : NULL,
-                           session->schema[0] ? session->schema : NULL, &decision);
-    }
-    if (!decision.allowed) {
+    if (session->identified && !keeps_certificate(session, &err)) {
+        session_fail(session, is_unused(session) ? REASON_UNUSED : REASON_CERTIFICATE, 1045,
+                     "28000", "%s", err.message);
+    } else if (session->identified && !policy_allows(session, &err)) {
         session_fail(session, REASON_POLICY_CHANGED, 1045, "28000", "roles were changed: %s",
-                     err.message[0] ? err.message : decision.rule);
+                     err.message);
     } else if (session->state >= SESSION_STARTING) {
-        session->limits = decision.limits;
         relay_follow_policy(session);
+        if (!session_render_prefix(session, &err))
+            session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
         session_arm_timer(session);
     }
     log_leave(previous);
-}
-
-/* A connection that nobody has used yet, such as those that tunnels keep ready, goes without a
- * word. */
-static bool is_unused(const struct session *session)
-{
-    return session->state == SESSION_CLIENT_TLS ||
-           (session->state == SESSION_HELLO && buffer_length(&session->input) == 0);
 }
 
 static void stop(struct session *session)
@@ -591,10 +631,23 @@ void session_drain(struct session *session)
     log_leave(previous);
 }
 
+/* The last resort: what cannot be recorded now never will be. */
+static void give_up_record(struct session *session)
+{
+    if (session->ended_recorded)
+        return;
+    log_error("the end of a session was not recorded: the audit log took nothing", NULL);
+    session->ended_recorded = true;
+    session_try_free(session);
+}
+
 void session_stop(struct session *session)
 {
     const char *previous = log_enter(session->id);
-    stop(session);
+    if (session->state == SESSION_ENDING)
+        give_up_record(session);
+    else
+        stop(session);
     log_leave(previous);
 }
 

@@ -18,7 +18,7 @@ void session_follow_policy(struct session *session);
  * answered. */
 void session_drain(struct session *session);
 
-/* Ends it now. */
+/* Ends it now; one that only waits for its last record is given up. */
 void session_stop(struct session *session);
 
 /* The audit log has room again: goes on where it waited. */

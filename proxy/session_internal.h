@@ -64,6 +64,7 @@ struct session {
     enum reason reason;
     int64_t started_us; /* wall time */
     int64_t started_monotonic_us;
+    int64_t login_started_us; /* monotonic: the login's deadline counts from here */
 
     struct snapshot *snapshot;       /* what it is judged by; changes on reload */
     size_t listener;                 /* index into the snapshot's listeners */
@@ -102,6 +103,7 @@ struct session {
     bool drain; /* ends when the running commands have been answered */
     struct audit_prefix prefix;
     int64_t record_deadline_us;   /* monotonic: until when it waits for room in the audit log */
+    int error_sequence;           /* of an ERR of ours that is due; -1: where the state says */
     char why[ERROR_MESSAGE_SIZE]; /* text of the ending, for the record */
     uint16_t error_code;          /* of the ERR that went to the client; 0: none */
     char error_sqlstate[6];
@@ -141,6 +143,13 @@ void session_fail(struct session *session, enum reason reason, uint16_t code, co
 void session_arm_timer(struct session *session);
 
 /* session_login.c: from the first byte to READY. */
+
+/* Sends a payload of a login's exchange with the client, in its turn. */
+bool session_send_payload(struct session *session, struct byte_view payload) MUST_USE;
+/* Sends what the client's plugin still waits for, and the database's OK. */
+bool session_send_ok(struct session *session, struct byte_view ok) MUST_USE;
+/* Copies what session->login's views point into: the packet that it came in goes. */
+bool session_keep_attributes(struct session *session, struct error *err) MUST_USE;
 size_t session_login_data(struct session *session, const uint8_t *data, size_t length);
 void session_client_secured(struct session *session);
 void session_dial(struct session *session);
@@ -148,7 +157,24 @@ void session_start_relay(struct session *session);
 extern const struct upstream_events session_upstream_events;
 
 /* session_decide.c: what the policy says. */
+
+/* Whether the verified certificate is valid now (I1): not only when the handshake was. */
+bool session_check_certificate(const struct session *session, struct error *err) MUST_USE;
 bool session_map_roles(struct session *session, struct error *err) MUST_USE;
+struct authz_request session_request(const struct session *session, const char *mysql_user,
+                                     const char *schema);
+/* Whether a feature is allowed to a MySQL user. */
+bool session_allows(const struct session *session, const char *mysql_user,
+                    enum authz_feature feature, struct authz_decision *decision);
+
+/* A login or COM_CHANGE_USER, judged: certificate, user, schema. */
+struct login_verdict {
+    uint16_t code; /* of the ERR packet, when it is denied */
+    const char *sqlstate;
+    struct authz_decision decision;
+};
+bool session_judge_login(const struct session *session, const struct handshake_login *login,
+                         struct login_verdict *verdict) MUST_USE;
 void session_decide(const struct session *session, const char *mysql_user, const char *schema,
                     struct authz_decision *decision);
 
@@ -157,5 +183,7 @@ bool session_render_prefix(struct session *session, struct error *err) MUST_USE;
 /* True when it was recorded, false when it must wait for room; failing ends the session. */
 bool session_record_start(struct session *session) MUST_USE;
 bool session_record_end(struct session *session) MUST_USE;
+/* Begins to wait for room in the log, within the configured time. */
+void session_wait_for_room(struct session *session);
 
 #endif

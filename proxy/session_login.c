@@ -32,7 +32,7 @@ static void admit(struct session *session, const char *database)
     struct error err = {0};
     struct authz_decision decision = {0};
     session->database = snapshot_database(session->snapshot, database);
-    if (!session_map_roles(session, &err)) {
+    if (!session_check_certificate(session, &err) || !session_map_roles(session, &err)) {
         session_fail(session, REASON_DENIED, 1045, "28000", "%s", err.message);
         return;
     }
@@ -121,6 +121,7 @@ static void take_hello(struct session *session)
     /* A ready connection counts from the moment that it is used. */
     session->started_us = clock_wall_us();
     session->started_monotonic_us = clock_monotonic_us();
+    session->login_started_us = session->started_monotonic_us;
     if (buffer_length(&session->input) > 0)
         session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000",
                      "bytes came before the server's greeting");
@@ -172,19 +173,23 @@ static void start_upstream_login(struct session *session)
         session_fail(session, REASON_UPSTREAM_TLS, 1159, "08S01", "%s", err.message);
 }
 
-/* Sends a payload of the client's authentication in its turn. */
-static bool send_auth(struct session *session, const struct buffer *payload)
+bool session_send_payload(struct session *session, struct byte_view payload)
 {
-    uint8_t storage[1024];
     struct buffer packet;
     struct error err = {0};
-    buffer_init_fixed(&packet, storage, sizeof storage);
-    if (!packet_append(&packet, session->client_sequence++, buffer_bytes(payload),
-                       buffer_length(payload), &err)) {
+    buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
+    bool made =
+        packet_append(&packet, session->client_sequence++, payload.data, payload.length, &err);
+    if (!made)
         session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
-        return false;
-    }
-    return session_write_buffer(session, &packet);
+    bool sent = made && session_write_buffer(session, &packet);
+    buffer_release(&packet);
+    return sent;
+}
+
+static struct byte_view view_of(const struct buffer *buffer)
+{
+    return byte_view(buffer_bytes(buffer), buffer_length(buffer));
 }
 
 /* What the client's plugin wants next; true when the client has done its part. */
@@ -192,7 +197,7 @@ static bool auth_step_done(struct session *session, enum auth_step step)
 {
     if (step == AUTH_ACCEPTED)
         return true;
-    if (step == AUTH_SEND && send_auth(session, &session->last_auth))
+    if (step == AUTH_SEND && session_send_payload(session, view_of(&session->last_auth)))
         buffer_clear(&session->last_auth);
     return false;
 }
@@ -214,7 +219,7 @@ static bool count_login(struct session *session)
 static bool judge_login(struct session *session)
 {
     const struct handshake_login *login = &session->login;
-    struct authz_decision decision;
+    struct login_verdict verdict;
     struct error err = {0};
     if (!session->identified) {
         session_fail(session, REASON_DENIED, 1045, "28000",
@@ -227,21 +232,16 @@ static bool judge_login(struct session *session)
     }
     memcpy(session->mysql_user, login->user, sizeof session->mysql_user);
     memcpy(session->schema, login->schema, sizeof session->schema);
-    session_decide(session, login->user, NULL, &decision);
-    bool user_allowed = decision.allowed;
-    if (user_allowed && login->schema[0])
-        session_decide(session, login->user, login->schema, &decision);
-    if (!decision.allowed) {
-        session_fail(session, REASON_DENIED, user_allowed ? 1044 : 1045,
-                     user_allowed ? "42000" : "28000", "%s", decision.rule);
+    if (!session_judge_login(session, login, &verdict)) {
+        session_fail(session, REASON_DENIED, verdict.code, verdict.sqlstate, "%s",
+                     verdict.decision.rule);
         return false;
     }
-    session->limits = decision.limits;
+    session->limits = verdict.decision.limits;
     return count_login(session);
 }
 
-/* Keeps what the login's views point into, because the input buffer moves on. */
-static bool keep_attributes(struct session *session, struct error *err)
+bool session_keep_attributes(struct session *session, struct error *err)
 {
     struct handshake_login *login = &session->login;
     buffer_clear(&session->attributes);
@@ -249,6 +249,7 @@ static bool keep_attributes(struct session *session, struct error *err)
         return false;
     login->attributes =
         byte_view(buffer_bytes(&session->attributes), buffer_length(&session->attributes));
+    login->auth_response = byte_view(NULL, 0);
     return true;
 }
 
@@ -256,15 +257,8 @@ static bool keep_attributes(struct session *session, struct error *err)
 static void settle_capabilities(struct session *session)
 {
     struct handshake_login *login = &session->login;
-    const struct authz_request request = {
-        .database = session->database->name,
-        .labels = session->database->labels,
-        .label_count = session->database->label_count,
-        .mysql_user = session->mysql_user,
-    };
     struct authz_decision decision;
-    authz_decide_feature(&session->roles, &request, AUTHZ_LOCAL_INFILE, &decision);
-    if (!decision.allowed)
+    if (!session_allows(session, session->mysql_user, AUTHZ_LOCAL_INFILE, &decision))
         login->capabilities &= ~CAPABILITY_LOCAL_FILES;
     session->capabilities = login->capabilities;
 }
@@ -290,7 +284,7 @@ static void take_login(struct session *session, struct byte_view payload)
     settle_capabilities(session);
     if (!auth_server_begin(&session->auth, session->offered_plugin, session->scramble,
                            &session->login, &session->last_auth, &step, &err) ||
-        !keep_attributes(session, &err))
+        !session_keep_attributes(session, &err))
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
     else if (auth_step_done(session, step))
         start_upstream_login(session);
@@ -368,18 +362,13 @@ size_t session_login_data(struct session *session, const uint8_t *data, size_t l
  */
 
 /* The OK packet goes to the client with the sequence id of its own leg. */
-static bool send_ok(struct session *session, struct byte_view ok)
+bool session_send_ok(struct session *session, struct byte_view ok)
 {
-    struct buffer packet;
-    struct error err = {0};
-    if (buffer_length(&session->last_auth) > 0 && !send_auth(session, &session->last_auth))
+    if (buffer_length(&session->last_auth) > 0 &&
+        !session_send_payload(session, view_of(&session->last_auth)))
         return false;
     buffer_trim(&session->last_auth, 0);
-    buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
-    bool sent = packet_append(&packet, session->client_sequence++, ok.data, ok.length, &err) &&
-                session_write_buffer(session, &packet);
-    buffer_release(&packet);
-    return sent;
+    return session_send_payload(session, ok);
 }
 
 /* STARTING -> READY, once session.start is in the log. */
@@ -393,11 +382,10 @@ void session_start_relay(struct session *session)
         return;
     }
     struct byte_view ok = byte_view(buffer_bytes(&session->input), buffer_length(&session->input));
-    if (!send_ok(session, ok) || !session_move(session, SESSION_READY))
+    if (!session_send_ok(session, ok) || !session_move(session, SESSION_READY))
         return;
     buffer_trim(&session->input, 0);
     buffer_trim(&session->attributes, 0);
-    session->last_activity_us = clock_monotonic_us();
     atomic_fetch_add_explicit(&session->worker->counters.logged_in, 1, memory_order_relaxed);
     log_info("session started", "bot", session_bot(session), "database", session->database->name,
              "user", session->mysql_user, "from", stream_peer_address(session->client), NULL);
@@ -411,6 +399,7 @@ static void on_accepted(void *owner, struct byte_view ok)
     struct session *session = owner;
     struct error err = {0};
     const char *previous = log_enter(session->id);
+    session->last_activity_us = clock_monotonic_us();
     if (session->state == SESSION_CHANGING) {
         relay_change_user_accepted(session, ok);
     } else if (session_move(session, SESSION_STARTING)) {
@@ -428,22 +417,19 @@ static void pass_refusal(struct session *session, struct byte_view payload)
 {
     struct packet_err refusal = {0};
     struct error err = {0};
-    struct buffer packet;
-    uint8_t sequence = session->state == SESSION_DIALLING ? 0 : session->client_sequence;
+    if (session->state == SESSION_DIALLING)
+        session->client_sequence = 0; /* it comes in the greeting's place */
     if (!packet_err_read(payload, &refusal, &err)) {
         session_fail(session, REASON_UPSTREAM_PROTOCOL, 1159, "08S01", "%s", err.message);
         return;
     }
-    buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
-    if (packet_append(&packet, sequence, payload.data, payload.length, &err) &&
-        session_write_buffer(session, &packet)) {
+    if (session_send_payload(session, payload)) {
         session->error_code = refusal.code;
         memcpy(session->error_sqlstate, refusal.sqlstate, sizeof session->error_sqlstate);
         session_end(session, REASON_UPSTREAM_REFUSED, "database %s refused: %.*s",
                     session->database->name, (int)refusal.message.length,
                     (const char *)refusal.message.data);
     }
-    buffer_release(&packet);
 }
 
 static void on_refused(void *owner, struct byte_view payload)

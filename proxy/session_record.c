@@ -57,8 +57,7 @@ bool session_render_prefix(struct session *session, struct error *err)
     return audit_prefix_render(&session->prefix, &facts, err);
 }
 
-/* Waits for room in the log, within the configured time. */
-static void wait_for_room(struct session *session)
+void session_wait_for_room(struct session *session)
 {
     if (session->record_deadline_us == 0)
         session->record_deadline_us =
@@ -79,7 +78,7 @@ bool session_record_start(struct session *session)
         return false;
     }
     if (answer == AUDIT_WAIT) {
-        wait_for_room(session);
+        session_wait_for_room(session);
         return false;
     }
     session->record_deadline_us = 0;
@@ -143,6 +142,6 @@ bool session_record_end(struct session *session)
         return true;
     }
     if (answer == AUDIT_WAIT)
-        wait_for_room(session);
+        session_wait_for_room(session);
     return answer == AUDIT_READY;
 }

@@ -536,6 +536,9 @@ static bool send_ssl_request(struct upstream *upstream, struct error *err)
 bool upstream_login(struct upstream *upstream, const struct handshake_login *login,
                     struct error *err)
 {
+    if (buffer_length(&upstream->input) > 0)
+        return error_set(err, ERROR_MALFORMED, "database %s sent more than its greeting before TLS",
+                         upstream->database->name);
     if (!(upstream->greeting.capabilities & CAPABILITY_SSL))
         return error_set(err, ERROR_TLS,
                          "database %s does not offer TLS: set ssl_cert, ssl_key and ssl_ca there",
@@ -620,7 +623,7 @@ static void quit(struct upstream *upstream)
          stream_write(upstream->stream, packet, sizeof packet, NULL) ? QUIT_LINGER_MS : 0);
 }
 
-void upstream_close(struct upstream *upstream)
+void upstream_close(struct upstream *upstream, bool idle)
 {
     if (!upstream || upstream->state == STATE_CLOSED)
         return;
@@ -630,7 +633,10 @@ void upstream_close(struct upstream *upstream)
         retire(upstream);
         return;
     case STATE_READY:
-        quit(upstream);
+        if (idle)
+            quit(upstream);
+        else
+            shut(upstream, 0);
         return;
     default:
         shut(upstream, 0);

@@ -88,7 +88,12 @@ void upstream_resume(struct upstream *upstream);
 
 const struct handshake_greeting *upstream_greeting(const struct upstream *upstream);
 
-/* Gives it up: a COM_QUIT when it is ready, retirement when it is not. NULL allowed. */
-void upstream_close(struct upstream *upstream);
+/*
+ * Gives it up: retired before its login, with a COM_QUIT when it is ready and stands between
+ * commands
+ * (`idle`), else closed at once: a COM_QUIT in the middle of a command would be taken for its end.
+ * NULL allowed.
+ */
+void upstream_close(struct upstream *upstream, bool idle);
 
 #endif

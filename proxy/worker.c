@@ -52,6 +52,9 @@ static void close_loop_handles(struct worker *worker)
 {
     close_listeners(worker);
     close_handle((uv_handle_t *)&worker->drain_timer);
+    uv_mutex_lock(&worker->wake_lock);
+    worker->gone = true;
+    uv_mutex_unlock(&worker->wake_lock);
     close_handle((uv_handle_t *)&worker->wake);
     if (worker->streams)
         stream_loop_destroy(worker->streams);
@@ -137,30 +140,39 @@ static void on_wake(uv_async_t *async)
     }
 }
 
+/* From other threads, which may not know yet that this one has ended. */
+static void poke(struct worker *worker)
+{
+    uv_mutex_lock(&worker->wake_lock);
+    if (!worker->gone)
+        uv_async_send(&worker->wake);
+    uv_mutex_unlock(&worker->wake_lock);
+}
+
 /* From the audit writer's thread. */
 static void on_audit_room(void *arg)
 {
     struct worker *worker = arg;
     atomic_store(&worker->room_came, true);
-    uv_async_send(&worker->wake);
+    poke(worker);
 }
 
 void worker_reload(struct worker *worker, struct snapshot *snapshot)
 {
     snapshot_unref(atomic_exchange(&worker->next_snapshot, snapshot_ref(snapshot)));
-    uv_async_send(&worker->wake);
+    poke(worker);
 }
 
 void worker_drain(struct worker *worker)
 {
     atomic_store(&worker->drain_asked, true);
-    uv_async_send(&worker->wake);
+    poke(worker);
 }
 
 void worker_stop(struct worker *worker)
 {
     atomic_store(&worker->stop_asked, true);
-    uv_async_send(&worker->wake);
+    poke(worker);
 }
 
 /* --- listening ----------------------------------------------------------------------------------
@@ -215,21 +227,26 @@ static void release(struct worker *worker)
 {
     exchange_free_spares(worker);
     snapshot_unref(worker->snapshot);
-    snapshot_unref(atomic_exchange(&worker->next_snapshot, NULL));
     free(worker->listeners);
 }
 
-static void run(void *arg)
+/* Runs the loop until nothing is left on it. */
+static void run_loop(struct worker *worker)
 {
-    struct worker *worker = arg;
-    char name[16];
-    snprintf(name, sizeof name, "worker-%u", worker->index);
-    pthread_setname_np(pthread_self(), name);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
     int status = uv_loop_close(&worker->loop);
     if (status != 0)
         log_error("a worker left handles open", "error", uv_strerror(status), NULL);
     release(worker);
+}
+
+static void run_thread(void *arg)
+{
+    struct worker *worker = arg;
+    char name[16];
+    snprintf(name, sizeof name, "worker-%u", worker->index);
+    pthread_setname_np(pthread_self(), name);
+    run_loop(worker);
 }
 
 static void on_upstreams_emptied(void *arg)
@@ -239,6 +256,7 @@ static void on_upstreams_emptied(void *arg)
 
 static bool prepare(struct worker *worker, const int *sockets, struct error *err)
 {
+    uv_mutex_init(&worker->wake_lock);
     uv_loop_init(&worker->loop);
     uv_async_init(&worker->loop, &worker->wake, on_wake);
     worker->wake.data = worker;
@@ -262,16 +280,22 @@ bool worker_start(struct worker *worker, unsigned index, struct worker_shared *s
     worker->shared = shared;
     worker->snapshot = snapshot_ref(snapshot);
     bool good = prepare(worker, sockets, err);
-    if (good && uv_thread_create(&worker->thread, run, worker) != 0)
+    if (good && uv_thread_create(&worker->thread, run_thread, worker) != 0)
         good = error_set(err, ERROR_SYSTEM, "cannot start a thread");
     if (good)
         return true;
     close_loop_handles(worker);
-    run(worker);
+    run_loop(worker);
     return false;
 }
 
 void worker_join(struct worker *worker)
 {
     uv_thread_join(&worker->thread);
+}
+
+void worker_release(struct worker *worker)
+{
+    snapshot_unref(atomic_exchange(&worker->next_snapshot, NULL));
+    uv_mutex_destroy(&worker->wake_lock);
 }

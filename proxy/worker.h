@@ -48,6 +48,8 @@ struct worker {
     atomic_bool drain_asked;
     atomic_bool stop_asked;
     atomic_bool room_came; /* the audit lane has room again */
+    uv_mutex_t wake_lock;  /* of `gone`: an async handle that is closed must not be sent to */
+    bool gone;
 
     /* The worker's own. */
     struct snapshot *snapshot;
@@ -91,6 +93,9 @@ void worker_drain(struct worker *worker);
 void worker_stop(struct worker *worker);
 /* Waits for the thread; it returns once a drain or stop has ended everything. */
 void worker_join(struct worker *worker);
+/* Frees what other threads may use until then: after the join, and after the audit log has closed.
+ */
+void worker_release(struct worker *worker);
 
 /* For sessions, on the worker's thread. */
 void worker_add_session(struct worker *worker, struct session *session);

@@ -89,22 +89,23 @@ bool stream_connect_unix(struct stream_loop *shared, const char *path,
                          struct error *err) MUST_USE;
 
 /*
- * Goes on under TLS in the context's role; takes a reference of its own to the context. A client
- * passes the server's name (SNI, and the check of the certificate: a DNS name, or an IP address,
- * which must be among the certificate's SAN); a server passes NULL. Bytes written before still go
- * out in the clear; bytes written before `secured` wait for it. A paused stream does not shake
- * hands.
- *
- * May be called from inside `data` (STARTTLS). What came behind the bytes that the owner took: a
- * server takes it as the beginning of TLS (a client need not wait for an answer), and anything but
- * TLS fails with ERROR_MALFORMED; a client fails with ERROR_MALFORMED in any case, because a server
- * speaks second.
+ * Goes on under TLS in the context's role. A client passes the server's name (SNI, and the check of
+ * the certificate: a DNS name or an IP address); a server passes NULL. Bytes written before still
+ * go out in the clear. May be called from inside `data` (STARTTLS): what came behind the bytes that
+ * the owner took is a server's first TLS record, never plaintext to be believed; a client, which
+ * speaks first, fails with ERROR_MALFORMED if there is any.
  */
 bool stream_start_tls(struct stream *stream, struct tls_context *context, const char *server_name,
                       struct error *err) MUST_USE;
 
 /* The verified peer's identity, once `secured` came; NULL in the clear. Owned by the stream. */
 const struct identity *stream_peer(const struct stream *stream);
+/*
+ * Whether another context of the same side, such as one that was made at a reload, accepts the
+ * verified peer's certificate now: its CAs, its CRL, the time. *err says why not.
+ */
+bool stream_trusted_by(const struct stream *stream, const struct tls_context *context,
+                       struct error *err) MUST_USE;
 /* The ALPN protocol agreed on, or NULL. */
 const char *stream_alpn(const struct stream *stream);
 /* "TLSv1.3 TLS1-3-AES-128-GCM-SHA256" or "plaintext": for records and logs. */

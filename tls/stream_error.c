@@ -98,7 +98,7 @@ static bool describe_use(const struct stream_tls *tls, uint32_t flags, struct er
     return true;
 }
 
-static void describe_verdict(const struct stream_tls *tls, uint32_t flags, struct error *err)
+void stream_error_from_verdict(const struct stream_tls *tls, uint32_t flags, struct error *err)
 {
     for (size_t i = 0; i < 2; i++)
         if (flags & verdict_words[i].flags) {
@@ -163,7 +163,7 @@ void stream_error_from_tls(const struct stream_tls *tls, int code, struct error 
     else if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && ssl->in_msg)
         describe_alert(ssl->in_msg[1], err);
     else if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || code == MBEDTLS_ERR_SSL_BAD_CERTIFICATE)
-        describe_verdict(tls, flags == UINT32_MAX ? 0 : flags, err);
+        stream_error_from_verdict(tls, flags == UINT32_MAX ? 0 : flags, err);
     else
         describe_failure(code, err);
 }

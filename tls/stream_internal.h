@@ -189,6 +189,8 @@ bool stream_tls_write(struct stream *stream, const uint8_t *bytes, size_t length
 void stream_tls_close_notify(struct stream *stream);
 
 /* stream_error.c */
+/* What a certificate's verification found, in words. */
+void stream_error_from_verdict(const struct stream_tls *tls, uint32_t flags, struct error *err);
 void stream_error_from_tls(const struct stream_tls *tls, int code, struct error *err);
 
 #endif

@@ -119,6 +119,36 @@ static int on_verify(void *context, mbedtls_x509_crt *certificate, int depth, ui
     return keep_identity(tls, certificate, flags);
 }
 
+static int judge_again(void *arg, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
+{
+    const struct tls_context *context = arg;
+    if (depth == 0 && context->has_crl && !tls_context_has_crl_for(context, certificate))
+        *flags |= MBEDTLS_X509_BADCRL_NOT_TRUSTED;
+    return 0;
+}
+
+bool stream_trusted_by(const struct stream *stream, const struct tls_context *context,
+                       struct error *err)
+{
+    struct stream_tls *tls = stream->tls;
+    if (!tls || !tls->verified)
+        return error_set(err, ERROR_STATE, "no certificate was verified");
+    uint32_t flags = 0;
+    /* Mbed TLS asks for pointers that are not const, and changes nothing behind them. */
+    mbedtls_x509_crt *peer = (mbedtls_x509_crt *)(uintptr_t)mbedtls_ssl_get_peer_cert(&tls->ssl);
+    mbedtls_x509_crt *authorities = (mbedtls_x509_crt *)(uintptr_t)&context->authorities;
+    mbedtls_x509_crl *revoked =
+        context->has_crl ? (mbedtls_x509_crl *)(uintptr_t)&context->revoked : NULL;
+    void *arg = (void *)(uintptr_t)context;
+    if (peer &&
+        mbedtls_x509_crt_verify(peer, authorities, revoked, NULL, &flags, judge_again, arg) == 0)
+        return true;
+    if (flags & MBEDTLS_X509_BADCERT_EXPIRED)
+        tls->bad_time_us = tls->peer->not_after_us;
+    stream_error_from_verdict(tls, flags, err);
+    return false;
+}
+
 /* Life. */
 
 static bool set_server_name(struct stream_tls *tls, const char *name, struct error *err)

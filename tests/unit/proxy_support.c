@@ -228,7 +228,7 @@ static void open_database(struct stage *stage)
 
 #define DATABASE                                                                           \
     "{\"name\":\"shop\",\"address\":\"127.0.0.1:%u\",\"tls\":{\"ca\":\"db-server-ca.crt\"," \
-    "\"server_name\":\"localhost\",\"cert\":\"db-client.crt\",\"key\":\"db-client.key\"}%s}"
+    "\"server_name\":\"%s\",\"cert\":\"db-client.crt\",\"key\":\"db-client.key\"}%s}"
 #define ROLES                                                                             \
     "{\"name\":\"r\",\"allow\":{\"databases\":\"shop\",\"mysql_users\":[\"reader\"],"     \
     "\"schemas\":\"*\"},\"deny\":{\"schemas\":\"secret\"}}"
@@ -246,7 +246,7 @@ static struct snapshot *load(const struct stage *stage, const struct stage_optio
     struct snapshot *snapshot = NULL;
     struct error err = {0};
     (void)snprintf(databases, sizeof databases, DATABASE, stage->database_port,
-                   or_else(options->passwords, ""));
+                   options->other_server_name ? "db.internal" : "localhost", or_else(options->passwords, ""));
     int length = snprintf(
         text, sizeof text,
         "{\"proxy\":{\"listeners\":[{\"address\":\"127.0.0.1:1\"%s}],\"tls\":{\"cert\":"
@@ -669,9 +669,9 @@ void peer_close(struct peer *peer)
 
 void peer_reset(struct peer *peer)
 {
-    const struct linger hard = {.l_onoff = 1};
-    cr_assert_eq(
-        setsockopt(stream_fd(peer->stream), SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+    /* Dissolving the association sends a RST at once, before any close_notify can go. */
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    cr_assert_eq(connect(stream_fd(peer->stream), &none, sizeof none), 0);
     stream_close(peer->stream, 0);
     STAGE_UNTIL(peer->stage, peer->closed);
 }

@@ -64,6 +64,7 @@ struct stage_options {
     bool starttls;            /* the listener */
     bool full_log;            /* the audit log is full from the beginning */
     bool no_database;         /* the database's port refuses */
+    bool other_server_name;   /* the database's certificate has another name than is configured */
 };
 
 struct stage {
