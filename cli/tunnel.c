@@ -259,6 +259,9 @@ static void watch_signals(struct run *run)
         int code = uv_signal_start(&run->signals[i], on_signal, signal_numbers[i]);
         if (code != 0)
             log_error("cannot watch for a signal", "error", uv_strerror(code), NULL);
+        /* Signals alone keep nothing running: a start that fails runs the loop until it is empty.
+         */
+        uv_unref((uv_handle_t *)&run->signals[i]);
     }
     (void)uv_timer_init(&run->loop, &run->status);
     run->status.data = run;
