@@ -242,31 +242,39 @@ static void remainder_add_field(struct remainder *remainder, const char *before,
     remainder_add(remainder, byte_view_of(after), colour);
 }
 
-static void remainder_add_error(struct remainder *remainder)
+static void remainder_add_error(struct remainder *remainder, const char *before)
 {
     struct audit_line error;
     if (!audit_value_object(audit_line_find(remainder->painter->line, "error"), &error))
         return;
-    remainder_add(remainder, text_of(remainder->painter, audit_line_find(&error, "code")),
-                  COLOUR_ERROR);
+    struct byte_view code = text_of(remainder->painter, audit_line_find(&error, "code"));
     struct audit_value message = audit_line_find(&error, "message");
+    remainder_add(remainder, byte_view_of(before), COLOUR_ERROR);
+    remainder_add(remainder, code, COLOUR_ERROR);
     if (!message.at)
         return;
-    remainder_add(remainder, byte_view_of(" "), NULL);
+    remainder_add(remainder, byte_view_of(code.length > 0 ? " " : ""), NULL);
     remainder_add(remainder, text_of(remainder->painter, message), COLOUR_ERROR);
 }
 
-/* Why it ended so comes first, in at most half of the width, because either part may be long. A
- * denial's error says the same as its reason. */
+/* Whether the record is about a session as a whole: its reason is one word, its error has the text.
+ */
+static bool about_session(const struct audit_line *line)
+{
+    return !audit_line_find(line, "command").at;
+}
+
+/* Why it ended so comes first, in at most half of the width, because either part may be long. The
+ * error of a command that was denied says the same as its reason. */
 static void paint_why(struct painter *painter, struct remainder *rest, bool alone)
 {
     bool good = audit_value_is(audit_line_find(painter->line, "outcome"), "ok");
     size_t width = alone ? rest->width : rest->width / 2;
     struct remainder why = {painter, width, width, false};
-    if (audit_line_find(painter->line, "reason").at)
-        remainder_add_field(&why, "", "reason", "", good ? NULL : COLOUR_ERROR);
-    else
-        remainder_add_error(&why);
+    bool reason = audit_line_find(painter->line, "reason").at;
+    remainder_add_field(&why, "", "reason", "", good ? NULL : COLOUR_ERROR);
+    if (!reason || about_session(painter->line))
+        remainder_add_error(&why, reason ? ": " : "");
     if (rest->width > 0)
         rest->left -= why.width - why.left;
     rest->cut = alone && why.cut;
@@ -280,7 +288,7 @@ static void paint_statement(struct painter *painter)
     bool statement =
         audit_line_find(line, "statement").at || audit_line_find(line, "statement_base64").at;
     bool why = audit_line_find(line, "reason").at || audit_line_find(line, "error").at;
-    bool client = !audit_line_find(line, "command").at && audit_line_find(line, "client").at;
+    bool client = about_session(line) && audit_line_find(line, "client").at;
     paint_why(painter, &rest, !statement && !client);
     if (why && (statement || client))
         remainder_add(&rest, byte_view_of(statement ? ": " : " "), NULL);
@@ -315,7 +323,8 @@ bool audit_table_row(struct audit_table *table, const struct audit_line *line, s
     paint_field(&painter, BOT, "bot", COLOUR_BOT);
     paint_field(&painter, DATABASE, "database", NULL);
     paint_field(&painter, USER, "mysql_user", NULL);
-    paint_field(&painter, EVENT, "event", NULL);
+    bool other = audit_value_is(audit_line_find(line, "event"), "command");
+    paint_field(&painter, EVENT, other ? "command" : "event", NULL);
     paint_duration(&painter);
     paint_rows(&painter);
     paint_field(&painter, OUTCOME, "outcome", outcome_colour(line));

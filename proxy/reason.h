@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why a session ended: a closed list, one reason for each session (I12). docs/audit-record.md lists
- * them for readers of the log; a test ties that page to this table.
+ * Why a session ended: a closed list, one reason for each session (I12). docs/closing-reasons.md
+ * lists them for readers of the log; a test ties that page to this table.
  */
 #ifndef SALLYPORT_PROXY_REASON_H
 #define SALLYPORT_PROXY_REASON_H

@@ -231,10 +231,15 @@ static bool follow(struct session *session, size_t length, struct outgoing *outg
     while (outgoing->to < length) {
         enum response_event event;
         size_t consumed = 0;
+        uint8_t next;
+        bool boundary = response_at_boundary(session->relay->tracker, &next);
         struct byte_view rest = byte_view(outgoing->data + outgoing->to, length - outgoing->to);
         bool good = response_feed(session->relay->tracker, rest, &consumed, &event, &err);
         outgoing->to += consumed;
         if (!good) {
+            /* The tracker has gone on into the bad packet; the client has not. */
+            if (boundary && consumed == 0 && session->state == SESSION_READY)
+                session->error_sequence = next;
             if (flush(session, outgoing))
                 session_fail(session, REASON_UPSTREAM_PROTOCOL, 1159, "08S01", "%s", err.message);
             return false;

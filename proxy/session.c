@@ -596,6 +596,7 @@ void session_follow_policy(struct session *session)
         return;
     const char *previous = log_enter(session->id);
     struct error err = {0};
+    session->roles.count = 0; /* they are the old policy's, and may go with it */
     snapshot_unref(session->snapshot);
     session->snapshot = snapshot_ref(session->worker->snapshot);
     if (session->identified && !keeps_certificate(session, &err)) {

@@ -90,10 +90,11 @@ static bool read_first_line(int fd, char *text, size_t size, struct error *err)
     ssize_t length = read(fd, text, size);
     if (length < 0)
         return error_system(err, errno, "cannot read it");
-    if ((size_t)length == size)
-        return error_set(err, ERROR_LIMIT, "it is longer than %d bytes", AUTH_PASSWORD_MAX);
-    text[length] = '\0';
+    text[(size_t)length < size ? (size_t)length : size - 1] = '\0';
     text[strcspn(text, "\r\n")] = '\0';
+    if (strlen(text) > AUTH_PASSWORD_MAX)
+        return error_set(err, ERROR_LIMIT, "its first line is longer than %d bytes",
+                         AUTH_PASSWORD_MAX);
     if (!*text)
         return error_set(err, ERROR_MALFORMED, "its first line is empty");
     return true;

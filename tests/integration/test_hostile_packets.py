@@ -4,6 +4,7 @@ relayed: an error, a record, the end of the session; and the next session is as 
 
 import socket
 import struct
+import time
 
 import pytest
 
@@ -109,7 +110,6 @@ BAD_LOGINS = {
     "answer of 2^64-1 bytes": struct.pack("<IIB23x", wire.CLIENT_FLAGS | 1 << 21, 1 << 24, 45) + b"reader\0\xfe"
     + b"\xff" * 8,
     "user of 60 kB": wire.login_response("r" * 60000),
-    "compression that was not offered": login(flags=wire.CLIENT_FLAGS | 1 << 5),
     "NUL bytes": bytes(200),
     "all ones": b"\xff" * 200,
 }
@@ -199,16 +199,23 @@ BAD_COMMANDS = {
     "bulk execute cut off": b"\xfa\x01\0\0\0",
 }
 
+# MariaDB takes what is missing for zero, or for nothing, and answers EOF.
+LENIENT = {"option cut off", "field list without end"}
+
 
 @pytest.mark.parametrize("name", BAD_COMMANDS)
 def test_command(target, name):
     with wire.dial(target.proxy.plain_port, target.certificates) as connection:
         wire.log_in(connection)
-        connection.send(BAD_COMMANDS[name], sequence=0)
         connection.sock.settimeout(5)
         try:
-            payload = connection.read()
-            assert payload[:1] == b"\xff", f"answered by {payload[:40]!r}"
+            connection.send(BAD_COMMANDS[name], sequence=0)
+            answer = connection.read()
+            while name == "field list without end" and answer[:1] not in (b"\xff", b"\xfe"):
+                answer = connection.read()
+            # An error, or what the server itself makes of it; in either case both sides are still in step.
+            assert answer[:1] == b"\xff" or (answer[:1] == b"\xfe" and name in LENIENT), f"answered by {answer[:40]!r}"
+            assert wire.query(connection, "SELECT 'in step'") == [b"\x07in step"]
         except wire.Closed:
             pass
     still_serves(target)
@@ -426,7 +433,6 @@ ANSWERS = {
     ),
     "end cut off": lambda peer: (peer.result_set([(b"a",)], end=False), peer.send(b"\xfe\x00")),
     "file asked for without LOCAL INFILE": lambda peer: peer.send(b"\xfb/etc/passwd"),
-    "two answers to one command": lambda peer: (peer.send(wire.ok_packet()), peer.send(wire.ok_packet(), sequence=1)),
     "half a header": lambda peer: (peer.send_raw(b"\x01\x00"), peer.close()),
 }
 
@@ -453,6 +459,9 @@ def test_upstream_speaks_unasked(certificates, start_proxy):
 
     def script(peer):
         peer.log_in()
+        peer.next_command()
+        peer.send(wire.ok_packet())
+        time.sleep(0.3)
         peer.send(wire.err_packet(4031, "The client was disconnected by the server because of inactivity."), sequence=0)
         peer.at_end()
 
@@ -460,11 +469,34 @@ def test_upstream_speaks_unasked(certificates, start_proxy):
         proxy = start_proxy(upstream.port, quick)
         with wire.dial(proxy.plain_port, certificates) as connection:
             wire.log_in(connection)
+            wire.query(connection, "DO 1")
             with pytest.raises(wire.ServerError) as raised:
                 connection.expect()
             assert raised.value.code == 4031
             assert connection.at_end() == b""
         proxy.audit.wait_for(None, event="session.end")
+
+
+def test_upstream_answers_twice(certificates, start_proxy):
+    """An answer that nobody asked for must not become the answer to the next command."""
+
+    def answer(peer, _):
+        peer.send(wire.ok_packet(affected=1))
+        time.sleep(0.2)
+        peer.send(wire.ok_packet(affected=2), sequence=1)
+
+    def script(peer):
+        peer.log_in()
+        peer.serve(answer)
+
+    def one_query(connection):
+        wire.log_in(connection)
+        assert wire.query(connection, "DO 1")[1] == 1
+        while True:
+            connection.expect()
+
+    with FakeUpstream(certificates, script) as upstream:
+        through(upstream, start_proxy, one_query)
 
 
 def test_prepare_answer_with_wild_counts(certificates, start_proxy):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stage for the proxy's sessions: a real worker in a thread of its own with its audit log, and two
- * kinds of peers that the test plays itself, packet by packet, over loopback: clients with a bot's
- * certificate, and the database. What a peer says comes from the test, so it can be anything.
+ * A stage for the proxy's sessions: a real worker in a thread of its own with its audit log, and
+ * two kinds of peers that the test plays itself, packet by packet, over loopback: clients with a
+ * bot's certificate, and the database. What a peer says comes from the test, so it can be anything.
  *
  *     struct stage stage;
  *     stage_open(&stage, &(struct stage_options){.limits = "\"login_timeout\":\"300ms\""});
@@ -29,16 +29,19 @@
 #include "tests/unit/tls_support.h"
 #include "tls/hello.h"
 
-/* --- files: a directory of the test's own that looks like that of scripts/make-test-certs -------- */
+/* --- files: a directory of the test's own that looks like that of scripts/make-test-certs --------
+ */
 
-/* directory/name, in one of a few static buffers. The directory is made when it is first asked for. */
+/* directory/name, in one of a few static buffers. The directory is made when it is first asked for.
+ */
 const char *files_path(const char *name);
 /* Makes a copy of a certificate file, which may then be changed. */
 void files_copy(const char *name);
 void files_write(const char *name, const char *text);
 void files_remove(void);
 
-/* --- peers ----------------------------------------------------------------------------------------- */
+/* --- peers
+ * ----------------------------------------------------------------------------------------- */
 
 struct peer {
     struct stage *stage;
@@ -54,17 +57,17 @@ struct peer {
 #define PEERS_MAX 128
 
 struct stage_options {
-    const char *limits;       /* inside "limits" of "proxy", e.g. "\"pending\":1" */
-    const char *audit;        /* more of "audit", e.g. ",\"statement_limit\":1024" */
-    const char *roles;        /* the elements of "roles"; NULL: one role "r" that allows all of shop
-                                 but the schema "secret", to user "reader" */
-    const char *mappings;     /* the elements of "mappings"; NULL: ci-1 has "r" */
-    const char *databases;    /* the elements of "databases", "%u" for the port; NULL: "shop" */
-    const char *passwords;    /* more of "shop", e.g. ",\"passwords\":[…]" */
-    bool starttls;            /* the listener */
-    bool full_log;            /* the audit log is full from the beginning */
-    bool no_database;         /* the database's port refuses */
-    bool other_server_name;   /* the database's certificate has another name than is configured */
+    const char *limits;     /* inside "limits" of "proxy", e.g. "\"pending\":1" */
+    const char *audit;      /* more of "audit", e.g. ",\"statement_limit\":1024" */
+    const char *roles;      /* the elements of "roles"; NULL: one role "r" that allows all of shop
+                               but the schema "secret", to user "reader" */
+    const char *mappings;   /* the elements of "mappings"; NULL: ci-1 has "r" */
+    const char *databases;  /* the elements of "databases", "%u" for the port; NULL: "shop" */
+    const char *passwords;  /* more of "shop", e.g. ",\"passwords\":[…]" */
+    bool starttls;          /* the listener */
+    bool full_log;          /* the audit log is full from the beginning */
+    bool no_database;       /* the database's port refuses */
+    bool other_server_name; /* the database's certificate has another name than is configured */
 };
 
 struct stage {
@@ -86,6 +89,10 @@ struct stage {
     bool joined;
     int descriptors; /* before it all */
 };
+
+/* For proxy_support.c. */
+struct peer *stage_add_peer(struct stage *stage);
+extern const struct stream_events peer_events;
 
 void stage_open(struct stage *stage, const struct stage_options *options);
 /* Ends it all if it has not ended, and checks what is left: nothing. The audit log can be read
@@ -120,7 +127,8 @@ void peer_write(struct peer *peer, const void *bytes, size_t length);
 void peer_send(struct peer *peer, uint8_t sequence, const void *payload, size_t length);
 /* Writes a command: the byte, then the text. */
 void peer_command(struct peer *peer, uint8_t command, const char *text);
-/* Reads a packet: its payload, valid until the next is read; fails the test unless it has that sequence id. */
+/* Reads a packet: its payload, valid until the next is read; fails the test unless it has that
+ * sequence id. */
 struct byte_view peer_packet(struct peer *peer, uint8_t sequence);
 /* Reads a packet that must hold exactly these bytes. */
 void peer_expect(struct peer *peer, uint8_t sequence, const void *payload, size_t length);
@@ -140,12 +148,13 @@ void peer_silent(struct peer *peer);
 void peer_close(struct peer *peer);
 void peer_reset(struct peer *peer);
 
-/* --- steps of a session ---------------------------------------------------------------------------- */
+/* --- steps of a session
+ * ---------------------------------------------------------------------------- */
 
-#define STAGE_CAPABILITIES                                                                        \
-    (CAPABILITY_LONG_PASSWORD | CAPABILITY_PROTOCOL_41 | CAPABILITY_SECURE_CONNECTION |           \
-     CAPABILITY_PLUGIN_AUTH | CAPABILITY_CONNECT_WITH_DB | CAPABILITY_MULTI_STATEMENTS |          \
-     CAPABILITY_MULTI_RESULTS | CAPABILITY_PS_MULTI_RESULTS | CAPABILITY_TRANSACTIONS |           \
+#define STAGE_CAPABILITIES                                                               \
+    (CAPABILITY_LONG_PASSWORD | CAPABILITY_PROTOCOL_41 | CAPABILITY_SECURE_CONNECTION |  \
+     CAPABILITY_PLUGIN_AUTH | CAPABILITY_CONNECT_WITH_DB | CAPABILITY_MULTI_STATEMENTS | \
+     CAPABILITY_MULTI_RESULTS | CAPABILITY_PS_MULTI_RESULTS | CAPABILITY_TRANSACTIONS |  \
      CAPABILITY_DEPRECATE_EOF | CAPABILITY_SSL | CAPABILITY_LOCAL_FILES)
 
 /* The database's greeting: version 11.8.0-test, connection id 77. */
@@ -156,8 +165,8 @@ void peer_greet_with(struct peer *database, const char *plugin, uint32_t capabil
 void peer_read_greeting(struct peer *client);
 /* The client logs in as `user` with `schema` ("" for none) and an empty password. */
 void peer_login(struct peer *client, const char *user, const char *schema);
-void peer_login_with(struct peer *client, const char *user, const char *schema,
-                     const char *plugin, uint8_t sequence);
+void peer_login_with(struct peer *client, const char *user, const char *schema, const char *plugin,
+                     uint8_t sequence);
 /* The database reads SSLRequest and login; *login is that login (its views are not valid). */
 void peer_take_login(struct peer *database, struct handshake_login *login);
 /* The database's OK with this sequence id. */
@@ -168,16 +177,26 @@ void peer_err(struct peer *database, uint8_t sequence, unsigned code, const char
 void peer_prepared(struct peer *database, uint32_t id, uint16_t parameters);
 /* All of the above up to READY, as reader without a schema. */
 void stage_ready(struct stage *stage, struct peer **client, struct peer **database);
+/* Opens the stage and goes up to the client's login: greeted. */
+void stage_to_login(struct stage *stage, const char *limits, struct peer **client,
+                    struct peer **database);
+/* … and up to the database's answer to the proxy's login. */
+void stage_to_answer(struct stage *stage, const char *limits, struct peer **client,
+                     struct peer **database);
+/* The database's side of a connection that was given up: it logs in as nobody, and is refused. */
+void peer_expect_retirement(struct peer *database);
 /* A query that the database answers with OK: both legs work. */
 void stage_ping(struct peer *client, struct peer *database);
 
-/* --- the audit log: read after stage_close() -------------------------------------------------------- */
+/* --- the audit log: read after stage_close()
+ * -------------------------------------------------------- */
 
 /* All records, to be freed with cJSON_Delete(). */
 cJSON *stage_records(void);
 /* How many records have this value under this key. */
 int records_with(const cJSON *records, const char *key, const char *value);
-/* The closing record of the only session; checks its event, reason, and that `words` are in its error. */
+/* The closing record of the only session; checks its event, reason, and that `words` are in its
+ * error. */
 void expect_closing(const char *event, const char *reason, const char *words);
 /* The outcome in the record of the only command with this statement; NULL: there must be none. */
 void expect_statement(const char *statement, const char *outcome);

@@ -15,8 +15,8 @@ TestSuite(proxy_life, .fini = files_remove);
 static struct stage stage;
 static struct peer *client, *database;
 
-#define ROLE_LIMITS(limits)                                                                \
-    "{\"name\":\"r\",\"allow\":{\"databases\":\"shop\",\"mysql_users\":\"reader\"},"       \
+#define ROLE_LIMITS(limits)                                                          \
+    "{\"name\":\"r\",\"allow\":{\"databases\":\"shop\",\"mysql_users\":\"reader\"}," \
     "\"limits\":{" limits "}}"
 
 static void open_with(const struct stage_options *options)
@@ -37,7 +37,8 @@ static void close_stage(const char *event, const char *reason, const char *words
     files_remove();
 }
 
-/* --- reload ---------------------------------------------------------------------------------------
+/* --- reload
+ * ---------------------------------------------------------------------------------------
  */
 
 static const struct stage_options no_role = {.mappings = "{\"subject\":\"CN=x\",\"roles\":\"r\"}"};
@@ -106,8 +107,8 @@ Test(proxy_life, reload_that_denies_a_schema_holds_for_the_next_command)
     close_stage("session.end", "draining", "");
 }
 
-#define OTHER_DATABASE                                                                           \
-    "{\"name\":\"stock\",\"address\":\"127.0.0.1:1\",\"tls\":{\"ca\":\"db-server-ca.crt\","      \
+#define OTHER_DATABASE                                                                      \
+    "{\"name\":\"stock\",\"address\":\"127.0.0.1:1\",\"tls\":{\"ca\":\"db-server-ca.crt\"," \
     "\"cert\":\"db-client.crt\",\"key\":\"db-client.key\"}}"
 
 Test(proxy_life, reload_without_the_database_ends_a_session_in_login)
@@ -147,7 +148,8 @@ Test(proxy_life, reload_reaches_sessions_in_each_state)
     stage_close(&stage);
 }
 
-/* --- deadlines ------------------------------------------------------------------------------------
+/* --- deadlines
+ * ------------------------------------------------------------------------------------
  */
 
 Test(proxy_life, idle_session_ends)
@@ -190,7 +192,8 @@ Test(proxy_life, session_ends_with_its_lifetime_whatever_it_does)
     close_stage("session.end", "session_lifetime", "");
 }
 
-/* --- drain ----------------------------------------------------------------------------------------
+/* --- drain
+ * ----------------------------------------------------------------------------------------
  */
 
 Test(proxy_life, drain_ends_an_idle_session_with_a_word)
@@ -297,14 +300,15 @@ Test(proxy_life, stop_ends_sessions_in_each_state)
     stage_close(&stage);
 }
 
-/* --- a log that is full ---------------------------------------------------------------------------
+/* --- a log that is full
+ * ---------------------------------------------------------------------------
  */
 
 Test(proxy_life, login_waits_for_room_in_the_log)
 {
     struct handshake_login login;
-    stage_open(&stage, &(struct stage_options){
-                           .full_log = true, .roles = ROLE_LIMITS("\"idle_timeout\":\"10m\"")});
+    stage_open(&stage, &(struct stage_options){.full_log = true,
+                                               .roles = ROLE_LIMITS("\"idle_timeout\":\"10m\"")});
     client = stage_client(&stage, "ci-1");
     database = stage_database(&stage);
     peer_greet(database);
@@ -322,8 +326,8 @@ Test(proxy_life, login_waits_for_room_in_the_log)
 Test(proxy_life, login_does_not_wait_for_ever)
 {
     struct handshake_login login;
-    stage_open(&stage, &(struct stage_options){.full_log = true,
-                                               .limits = "\"audit_timeout\":\"200ms\""});
+    stage_open(&stage,
+               &(struct stage_options){.full_log = true, .limits = "\"audit_timeout\":\"200ms\""});
     client = stage_client(&stage, "ci-1");
     database = stage_database(&stage);
     peer_greet(database);
@@ -392,7 +396,8 @@ Test(proxy_life, answers_go_on_while_the_next_command_waits)
     expect_statement("SELECT 2", "unknown");
 }
 
-/* --- no memory ------------------------------------------------------------------------------------
+/* --- no memory
+ * ------------------------------------------------------------------------------------
  */
 
 static pthread_t test_thread;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the first byte to the command phase: what each side may do wrong, state by state. */
+/* From the first byte to the command phase: what clients may do wrong, state by state. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol/auth.h"
 #include "protocol/command.h"
 #include "tests/unit/proxy_support.h"
 
@@ -20,44 +19,11 @@ static void open_stage(const char *limits)
     stage_open(&stage, &options);
 }
 
-/* Up to the client's login: greeted. */
-static void open_to_login(const char *limits, struct peer **client, struct peer **database)
-{
-    open_stage(limits);
-    *client = stage_client(&stage, "ci-1");
-    *database = stage_database(&stage);
-    peer_greet(*database);
-    peer_read_greeting(*client);
-}
-
-/* Up to the database's answer to our login. */
-static void open_to_answer(const char *limits, struct peer **client, struct peer **database)
-{
-    struct handshake_login login;
-    open_to_login(limits, client, database);
-    peer_login(*client, "reader", "");
-    peer_take_login(*database, &login);
-}
-
 static void close_stage(const char *event, const char *reason, const char *words)
 {
     stage_close(&stage);
     expect_closing(event, reason, words);
     files_remove();
-}
-
-/* The database's side of a connection that was given up: it logs in as nobody, and is refused. */
-static void expect_retirement(struct peer *database)
-{
-    struct handshake_login login;
-    struct error err = {0};
-    cr_assert(
-        handshake_login_read(peer_packet(database, 1), STAGE_CAPABILITIES, &login, &err), "%s",
-        err.message);
-    cr_assert_not(login.is_ssl_request);
-    cr_assert_str_eq(login.user, "sallyport_retired");
-    peer_err(database, 2, 1045, "Access denied");
-    peer_gone(database);
 }
 
 Test(proxy_login, works_and_says_goodbye)
@@ -142,7 +108,8 @@ Test(proxy_login, refuses_hellos_that_are_none)
     refuses_hello("\0\0\0\0", 4, "hello");
     refuses_hello("\0\0\0\x02[]", 6, "hello");
     refuses_hello("\0\0\0\x04nope", 8, "hello");
-    refuses_hello("\0\0\0\x1f{\"version\":1,\"database\":\"shop\"}+", 36, "before the server's greeting");
+    refuses_hello("\0\0\0\x1f{\"version\":1,\"database\":\"shop\"}+", 36,
+                  "before the server's greeting");
 }
 
 Test(proxy_login, connection_that_is_never_used_leaves_no_record)
@@ -207,27 +174,6 @@ Test(proxy_login, unknown_and_denied_databases_look_alike)
 /* --- DIALLING ------------------------------------------------------------------------------------
  */
 
-Test(proxy_login, database_that_refuses_the_connection)
-{
-    const struct stage_options options = {.no_database = true};
-    stage_open(&stage, &options);
-    struct peer *client = stage_client(&stage, "ci-1");
-    peer_expect_error(client, 0, 1159, "database shop");
-    peer_gone(client);
-    close_stage("session.denied", "upstream_unreachable", "refused");
-}
-
-Test(proxy_login, database_that_never_greets)
-{
-    open_stage("\"upstream_timeout\":\"200ms\"");
-    struct peer *client = stage_client(&stage, "ci-1");
-    struct peer *database = stage_database(&stage);
-    peer_expect_error(client, 0, 1159, "did not answer in time (greeting)");
-    peer_gone(client);
-    peer_wait_gone(database);
-    close_stage("session.denied", "upstream_timeout", "greeting");
-}
-
 Test(proxy_login, client_is_told_when_the_login_takes_too_long)
 {
     open_stage("\"login_timeout\":\"200ms\"");
@@ -236,7 +182,7 @@ Test(proxy_login, client_is_told_when_the_login_takes_too_long)
     peer_expect_error(client, 0, 1159, "the login was not complete in time");
     peer_gone(client);
     peer_greet(database); /* given up, but not left as a connect error */
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "login_timeout", "dialling");
 }
 
@@ -251,49 +197,8 @@ Test(proxy_login, each_step_does_not_have_the_whole_time_again)
     peer_read_greeting(client);
     peer_expect_error(client, 1, 1159, "the login was not complete in time");
     cr_assert_lt(clock_monotonic_us() - begun, 850000);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "login_timeout", "login");
-}
-
-static void database_greets_with(const void *bytes, size_t length, bool then_closes,
-                                 const char *reason, const char *words)
-{
-    open_stage(NULL);
-    struct peer *client = stage_client(&stage, "ci-1");
-    struct peer *database = stage_database(&stage);
-    peer_write(database, bytes, length);
-    if (then_closes)
-        peer_close(database);
-    peer_expect_error(client, 0, 1159, words);
-    peer_gone(client);
-    if (!then_closes)
-        peer_gone(database);
-    close_stage("session.denied", reason, words);
-}
-
-Test(proxy_login, database_that_greets_with_nonsense)
-{
-    database_greets_with("", 0, true, "upstream_unreachable", "closed");
-    database_greets_with("\x4a\0", 2, true, "upstream_unreachable", "closed");
-    database_greets_with("\x01\0\0\x00\x0b", 5, false, "upstream_protocol", "protocol version 11");
-    database_greets_with("\x00\0\0\x00", 4, false, "upstream_protocol", "greeting");
-    database_greets_with("\x01\0\0\x05\x0a", 5, false, "upstream_protocol", "sequence");
-    database_greets_with("\xff\xff\xff\x00\x0a", 5, false, "upstream_protocol", "");
-    database_greets_with("HTTP/1.1 400 Bad Request\r\n", 26, false, "upstream_protocol", "");
-    database_greets_with("\x02\0\0\x00\x0a" "8", 6, false, "upstream_protocol", "greeting");
-}
-
-Test(proxy_login, error_in_place_of_the_greeting_is_passed_as_it_is)
-{
-    static const char refusal[] = "\xff\x10\x04Too many connections"; /* 1040, no SQLSTATE */
-    open_stage(NULL);
-    struct peer *client = stage_client(&stage, "ci-1");
-    struct peer *database = stage_database(&stage);
-    peer_send(database, 0, refusal, sizeof refusal - 1);
-    peer_expect(client, 0, refusal, sizeof refusal - 1);
-    peer_gone(client);
-    peer_gone(database);
-    close_stage("session.denied", "upstream_refused", "Too many connections");
 }
 
 Test(proxy_login, client_that_leaves_while_the_database_is_dialled)
@@ -303,7 +208,7 @@ Test(proxy_login, client_that_leaves_while_the_database_is_dialled)
     struct peer *database = stage_database(&stage);
     peer_close(client);
     peer_greet(database);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_closed", "");
 }
 
@@ -313,7 +218,7 @@ Test(proxy_login, client_that_leaves_while_the_database_is_dialled)
 static void client_logs_in_with(const void *bytes, size_t length, unsigned code, const char *words)
 {
     struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
+    stage_to_login(&stage, NULL, &client, &database);
     peer_write(client, bytes, length);
     struct byte_view answer = peer_packet(client, 1);
     struct packet_err refusal;
@@ -324,15 +229,15 @@ static void client_logs_in_with(const void *bytes, size_t length, unsigned code,
     cr_assert_eq(refusal.code, code, "%s", text);
     cr_assert_not_null(strstr(text, words), "%s", text);
     peer_gone(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_protocol", words);
 }
 
 Test(proxy_login, packets_that_no_server_would_take_for_a_login)
 {
-    client_logs_in_with("\x01\0\0\x00\x01", 5, 1835, "sequence");       /* COM_QUIT */
-    client_logs_in_with("\x01\x00\x01\x01", 4, 1835, "65537");           /* 65537 bytes to come */
-    client_logs_in_with("\xff\xff\xff\x01", 4, 1835, "");               /* 16 MiB to come */
+    client_logs_in_with("\x01\0\0\x00\x01", 5, 1835, "sequence"); /* COM_QUIT */
+    client_logs_in_with("\x01\x00\x01\x01", 4, 1835, "65537");    /* 65537 bytes to come */
+    client_logs_in_with("\xff\xff\xff\x01", 4, 1835, "");         /* 16 MiB to come */
 }
 
 Test(proxy_login, malformed_logins)
@@ -341,11 +246,11 @@ Test(proxy_login, malformed_logins)
     static const size_t lengths[] = {5, 8};
     for (size_t i = 0; i < 2; i++) {
         struct peer *client, *database;
-        open_to_login(NULL, &client, &database);
+        stage_to_login(&stage, NULL, &client, &database);
         peer_write(client, payloads[i], lengths[i]);
         peer_expect_error(client, 2, 1043, "");
         peer_gone(client);
-        expect_retirement(database);
+        peer_expect_retirement(database);
         close_stage("session.denied", "client_protocol", "");
     }
 }
@@ -360,7 +265,7 @@ Test(proxy_login, more_than_one_packet_of_login)
                                     .collation = 45,
                                     .user = "reader",
                                     .plugin = "mysql_native_password"};
-    open_to_login(NULL, &client, &database);
+    stage_to_login(&stage, NULL, &client, &database);
     buffer_init(&both, 1024);
     cr_assert(handshake_login_append(&both, 1, &login, &err));
     cr_assert(packet_append(&both, 0, "\x03SELECT 1", 9, &err));
@@ -376,11 +281,11 @@ Test(proxy_login, login_in_two_pieces_is_one)
 {
     struct peer *client, *database;
     struct handshake_login login;
-    open_to_login(NULL, &client, &database);
-    static const uint8_t packet[] = {
-        41,  0,   0,   1, 0x05, 0xa2, 0x0a, 0x01, 0, 0, 0, 1, 45, 0, 0, 0, 0,   0,   0,
-        0,   0,   0,   0, 0,    0,    0,    0,    0, 0, 0, 0, 0,  0, 0, 0, 0,   'r', 'e',
-        'a', 'd', 'e', 'r', 0,  0,    0};
+    stage_to_login(&stage, NULL, &client, &database);
+    static const uint8_t packet[] = {41,  0,   0,   1,   0x05, 0xa2, 0x0a, 0x01, 0, 0, 0, 1,
+                                     45,  0,   0,   0,   0,    0,    0,    0,    0, 0, 0, 0,
+                                     0,   0,   0,   0,   0,    0,    0,    0,    0, 0, 0, 0,
+                                     'r', 'e', 'a', 'd', 'e',  'r',  0,    0,    0};
     cr_assert_eq(sizeof packet, 45);
     for (size_t i = 0; i < sizeof packet; i += 15) {
         peer_write(client, packet + i, 15);
@@ -394,61 +299,40 @@ Test(proxy_login, login_in_two_pieces_is_one)
 Test(proxy_login, client_that_leaves_instead_of_logging_in)
 {
     struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
+    stage_to_login(&stage, NULL, &client, &database);
     peer_write(client, "\x20\0", 2);
     peer_close(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_closed", "");
 }
 
 Test(proxy_login, client_that_resets_instead_of_logging_in)
 {
     struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
+    stage_to_login(&stage, NULL, &client, &database);
     peer_reset(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_lost", "");
 }
 
 Test(proxy_login, client_that_never_logs_in)
 {
     struct peer *client, *database;
-    open_to_login("\"login_timeout\":\"300ms\"", &client, &database);
+    stage_to_login(&stage, "\"login_timeout\":\"300ms\"", &client, &database);
     peer_expect_error(client, 1, 1159, "(login)");
     peer_gone(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "login_timeout", "");
-}
-
-Test(proxy_login, database_that_leaves_while_the_client_logs_in)
-{
-    struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
-    peer_close(database);
-    peer_expect_error(client, 1, 1159, "closed the connection");
-    peer_gone(client);
-    close_stage("session.denied", "upstream_closed", "");
-}
-
-Test(proxy_login, database_that_says_more_than_its_greeting)
-{
-    struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
-    peer_ok(database, 1);
-    peer_expect_error(client, 1, 1159, "out of turn");
-    peer_gone(client);
-    peer_wait_gone(database);
-    close_stage("session.denied", "upstream_protocol", "out of turn");
 }
 
 static void refuses_login(const char *user, const char *schema, unsigned code, const char *words)
 {
     struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
+    stage_to_login(&stage, NULL, &client, &database);
     peer_login(client, user, schema);
     peer_expect_error(client, 2, code, words);
     peer_gone(client);
-    expect_retirement(database); /* no byte of the bot's went to the database */
+    peer_expect_retirement(database); /* no byte of the bot's went to the database */
     close_stage("session.denied", "denied", words);
 }
 
@@ -467,7 +351,7 @@ Test(proxy_login, users_and_schemas_that_no_role_allows)
 /* The client names a plugin that the proxy does not speak, and is asked to switch. */
 static void open_to_switch(const char *limits, struct peer **client, struct peer **database)
 {
-    open_to_login(limits, client, database);
+    stage_to_login(&stage, limits, client, database);
     peer_login_with(*client, "reader", "", "dialog", 1);
     struct byte_view request = peer_packet(*client, 2);
     cr_assert_gt(request.length, 20);
@@ -496,7 +380,7 @@ Test(proxy_login, wrong_answers_to_a_switch)
         peer_write(client, answers[i], 4);
         peer_expect_error(client, 3, 1835, "");
         peer_gone(client);
-        expect_retirement(database);
+        peer_expect_retirement(database);
         close_stage("session.denied", "client_protocol", "");
     }
 }
@@ -506,7 +390,7 @@ Test(proxy_login, client_that_leaves_at_a_switch)
     struct peer *client, *database;
     open_to_switch(NULL, &client, &database);
     peer_close(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_closed", "");
 }
 
@@ -515,195 +399,8 @@ Test(proxy_login, client_that_never_answers_a_switch)
     struct peer *client, *database;
     open_to_switch("\"login_timeout\":\"300ms\"", &client, &database);
     peer_expect_error(client, 3, 1159, "(auth)");
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "login_timeout", "");
-}
-
-/* --- UPSTREAM_LOGIN ------------------------------------------------------------------------------
- */
-
-Test(proxy_login, database_without_tls_gets_no_login)
-{
-    open_stage(NULL);
-    struct peer *client = stage_client(&stage, "ci-1");
-    struct peer *database = stage_database(&stage);
-    peer_greet_with(database, "mysql_native_password", STAGE_CAPABILITIES & ~CAPABILITY_SSL);
-    peer_read_greeting(client);
-    peer_login(client, "reader", "");
-    peer_expect_error(client, 2, 1159, "does not offer TLS");
-    expect_retirement(database);
-    close_stage("session.denied", "upstream_tls", "does not offer TLS");
-}
-
-Test(proxy_login, database_with_a_certificate_of_another_name)
-{
-    const struct stage_options options = {.other_server_name = true};
-    stage_open(&stage, &options);
-    struct peer *client = stage_client(&stage, "ci-1");
-    struct peer *database = stage_database(&stage);
-    peer_greet(database);
-    peer_read_greeting(client);
-    peer_login(client, "reader", "");
-    peer_expect_error(client, 2, 1159, "database shop");
-    peer_gone(client);
-    peer_wait_gone(database);
-    close_stage("session.denied", "upstream_tls", "");
-}
-
-Test(proxy_login, database_that_answers_the_ssl_request_in_the_clear)
-{
-    struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
-    tls_context_unref(database->context);
-    database->context = NULL; /* it will not shake hands */
-    peer_login(client, "reader", "");
-    (void)peer_packet(database, 1);
-    peer_ok(database, 2);
-    peer_expect_error(client, 2, 1159, "plaintext where TLS is due");
-    peer_gone(client);
-    close_stage("session.denied", "upstream_tls", "plaintext where TLS is due");
-}
-
-Test(proxy_login, database_that_leaves_in_the_handshake)
-{
-    struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
-    tls_context_unref(database->context);
-    database->context = NULL;
-    peer_login(client, "reader", "");
-    (void)peer_packet(database, 1);
-    peer_close(database);
-    peer_expect_error(client, 2, 1159, "database shop");
-    close_stage("session.denied", "upstream_tls", "");
-}
-
-Test(proxy_login, database_that_never_shakes_hands)
-{
-    struct peer *client, *database;
-    open_to_login("\"upstream_timeout\":\"200ms\"", &client, &database);
-    tls_context_unref(database->context);
-    database->context = NULL;
-    peer_login(client, "reader", "");
-    (void)peer_packet(database, 1);
-    peer_expect_error(client, 2, 1159, "(securing)");
-    close_stage("session.denied", "upstream_timeout", "");
-}
-
-Test(proxy_login, database_that_never_answers_the_login)
-{
-    struct peer *client, *database;
-    open_to_answer("\"upstream_timeout\":\"200ms\"", &client, &database);
-    peer_expect_error(client, 2, 1159, "(login)");
-    peer_gone(client);
-    peer_gone(database);
-    close_stage("session.denied", "upstream_timeout", "");
-}
-
-Test(proxy_login, error_of_the_database_is_passed_as_it_is)
-{
-    struct peer *client, *database;
-    open_to_answer(NULL, &client, &database);
-    peer_err(database, 3, 1045, "Access denied for user 'reader'");
-    peer_expect_error(client, 2, 1045, "Access denied for user 'reader'");
-    peer_gone(client);
-    peer_gone(database);
-    close_stage("session.denied", "upstream_refused", "Access denied");
-}
-
-static void database_answers(const void *bytes, size_t length, const char *words)
-{
-    struct peer *client, *database;
-    open_to_answer(NULL, &client, &database);
-    peer_write(database, bytes, length);
-    peer_expect_error(client, 2, 1159, words);
-    peer_gone(client);
-    peer_gone(database);
-    close_stage("session.denied", "upstream_protocol", words);
-}
-
-Test(proxy_login, answers_that_are_none)
-{
-    database_answers("\x00\0\0\x03", 4, "");
-    database_answers("\x07\0\0\x02\0\0\0\x02\0\0\0", 11, "sequence");
-    database_answers("\x01\x00\x01\x03", 4, "");
-    database_answers("\x01\0\0\x03\x77", 5, "");
-    database_answers("\x01\0\0\x03\xfe", 5, ""); /* the old switch request */
-    database_answers("\x0c\0\0\x03\xfeno_plugin\0", 16, "no_plugin");
-}
-
-Test(proxy_login, more_than_the_ok_of_the_login)
-{
-    struct peer *client, *database;
-    static const uint8_t both[] = {7, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 4, 0};
-    open_to_answer(NULL, &client, &database);
-    peer_write(database, both, sizeof both);
-    peer_wait_gone(client);
-    peer_wait_gone(database);
-    stage_close(&stage);
-    expect_closing("session.end", "upstream_protocol", "more behind its login's OK");
-}
-
-Test(proxy_login, authentication_without_end)
-{
-    struct peer *client, *database;
-    static const char request[] = "\xfemysql_native_password\0aaaaaaaaaaaaaaaaaaaa";
-    open_to_answer(NULL, &client, &database);
-    uint8_t sequence = 3;
-    for (int i = 0; i < AUTH_ROUNDS_MAX + 1 && !database->gone; i++, sequence = (uint8_t)(sequence + 2)) {
-        peer_send(database, sequence, request, sizeof request);
-        stage_run_for(&stage, 20);
-    }
-    peer_wait_gone(database);
-    peer_expect_error(client, 2, 1159, "database shop");
-    close_stage("session.denied", "upstream_protocol", "");
-}
-
-Test(proxy_login, database_that_leaves_before_it_answers)
-{
-    struct peer *client, *database;
-    open_to_answer(NULL, &client, &database);
-    peer_close(database);
-    peer_expect_error(client, 2, 1159, "closed the connection");
-    close_stage("session.denied", "upstream_closed", "");
-}
-
-Test(proxy_login, database_that_resets_before_it_answers)
-{
-    struct peer *client, *database;
-    open_to_answer(NULL, &client, &database);
-    peer_reset(database);
-    peer_expect_error(client, 2, 1159, "database shop");
-    close_stage("session.denied", "upstream_closed", "");
-}
-
-Test(proxy_login, client_that_leaves_before_the_answer)
-{
-    struct peer *client, *database;
-    open_to_answer(NULL, &client, &database);
-    peer_close(client);
-    peer_ok(database, 3); /* the client is heard again only now */
-    peer_gone(database);
-    close_stage("session.end", "client_closed", "");
-}
-
-Test(proxy_login, password_from_a_file_answers_a_switch)
-{
-    struct handshake_login login;
-    files_write("secret", "sesame\n");
-    const struct stage_options options = {
-        .passwords = ",\"passwords\":[{\"mysql_user\":\"reader\",\"file\":\"secret\"}]"};
-    stage_open(&stage, &options);
-    struct peer *client = stage_client(&stage, "ci-1");
-    struct peer *database = stage_database(&stage);
-    peer_greet(database);
-    peer_read_greeting(client);
-    peer_login(client, "reader", "");
-    peer_take_login(database, &login);
-    peer_send(database, 3, "\xfemysql_clear_password", 22);
-    peer_expect(database, 4, "sesame", 7); /* under TLS it may go in clear */
-    peer_ok(database, 5);
-    peer_expect_ok(client, 2);
-    close_stage("session.end", "draining", "");
 }
 
 /* --- capabilities --------------------------------------------------------------------------------
@@ -713,7 +410,7 @@ Test(proxy_login, local_files_are_cleared_unless_a_role_allows_them)
 {
     struct handshake_login login;
     struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
+    stage_to_login(&stage, NULL, &client, &database);
     peer_login(client, "reader", "");
     peer_take_login(database, &login);
     cr_assert_not(login.capabilities & CAPABILITY_LOCAL_FILES);
@@ -750,7 +447,7 @@ Test(proxy_login, sessions_past_the_bots_limit_are_refused)
     peer_login(second, "reader", "");
     peer_expect_error(second, 2, 1040, "bot ci-1 has 1 sessions already");
     peer_gone(second);
-    expect_retirement(retired);
+    peer_expect_retirement(retired);
     peer_command(first, COMMAND_QUIT, "");
     peer_gone(first);
     stage_run_for(&stage, 50);
@@ -810,7 +507,7 @@ Test(proxy_login, starttls_login_in_the_clear_is_refused)
     peer_login(client, "reader", "");
     peer_expect_error(client, 2, 1045, "TLS with a client certificate is required");
     peer_gone(client);
-    expect_retirement(database); /* I1: of the client no byte */
+    peer_expect_retirement(database); /* I1: of the client no byte */
     close_stage("session.denied", "denied", "");
 }
 
@@ -823,7 +520,7 @@ Test(proxy_login, starttls_with_plaintext_behind_the_request_is_refused)
     memcpy(both + sizeof ssl_request, "\x01\0\0\x02\x0e", 5);
     peer_write(client, both, sizeof both);
     peer_wait_gone(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_tls", "plaintext where TLS is due");
 }
 
@@ -839,7 +536,7 @@ Test(proxy_login, starttls_asked_for_twice_is_refused)
     peer_write(client, again, sizeof again);
     peer_expect_error(client, 3, 1043, "twice");
     peer_gone(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_protocol", "twice");
 }
 
@@ -850,7 +547,7 @@ Test(proxy_login, starttls_with_a_certificate_that_is_no_good_gives_the_database
     peer_write(client, ssl_request, sizeof ssl_request);
     peer_client_tls(client, "revoked", false);
     peer_wait_gone(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_tls", "");
 }
 
@@ -863,7 +560,7 @@ Test(proxy_login, starttls_bot_without_a_role_gives_the_database_nothing)
     peer_login_with(client, "reader", "", "mysql_native_password", 2);
     peer_expect_error(client, 3, 1045, "no mapping gives this certificate a role");
     peer_gone(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "denied", "");
 }
 
@@ -872,32 +569,6 @@ Test(proxy_login, starttls_client_that_leaves_before_anything)
     struct peer *client, *database;
     open_starttls(&client, &database);
     peer_reset(client);
-    expect_retirement(database);
+    peer_expect_retirement(database);
     close_stage("session.denied", "client_lost", "");
-}
-
-/* --- retirement ----------------------------------------------------------------------------------
- */
-
-Test(proxy_login, retiring_connection_answers_a_server_that_asks_on)
-{
-    struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
-    peer_close(client);
-    (void)peer_packet(database, 1);
-    peer_send(database, 2, "\xfe" "caching_sha2_password\0aaaaaaaaaaaaaaaaaaaa", 44);
-    peer_expect(database, 3, "", 0);
-    peer_err(database, 4, 1045, "Access denied");
-    peer_gone(database);
-    close_stage("session.denied", "client_closed", "");
-}
-
-Test(proxy_login, retiring_connection_does_not_wait_for_ever)
-{
-    struct peer *client, *database;
-    open_to_login(NULL, &client, &database);
-    peer_close(client);
-    (void)peer_packet(database, 1);
-    peer_gone(database);
-    close_stage("session.denied", "client_closed", "");
 }

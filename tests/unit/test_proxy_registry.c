@@ -86,8 +86,7 @@ Test(proxy_registry, refuses_a_bot_more_sessions_than_its_role_allows)
     login(registry, "ci-1", 2);
     cr_assert_not(registry_login(registry, "ci-1", 2, &err));
     cr_assert_eq(err.code, ERROR_LIMIT);
-    cr_assert_str_eq(err.message,
-                     "bot ci-1 has 2 sessions already, as many as its role allows");
+    cr_assert_str_eq(err.message, "bot ci-1 has 2 sessions already, as many as its role allows");
     expect_counts(registry, 4, 2);
     login(registry, "report-1", 2); /* the other bot has its own */
     registry_logout(registry, "ci-1");

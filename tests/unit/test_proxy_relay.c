@@ -30,7 +30,8 @@ static void close_stage(const char *reason, const char *words)
 
 #define SMALL ",\"statement_limit\":1024"
 
-/* --- the client's mistakes ------------------------------------------------------------------------
+/* --- the client's mistakes
+ * ------------------------------------------------------------------------
  */
 
 static void client_sends(const void *bytes, size_t length, unsigned code, const char *words)
@@ -46,11 +47,11 @@ static void client_sends(const void *bytes, size_t length, unsigned code, const 
 
 Test(proxy_relay, commands_that_are_none_reach_nobody)
 {
-    client_sends("\x01\0\0\x01\x0e", 5, 1835, "");       /* the sequence begins with 1 */
-    client_sends("\x00\0\0\x00", 4, 1835, "");           /* no command byte */
-    client_sends("\x01\0\0\x00\x77", 5, 1047, "0x77");   /* no server knows it */
-    client_sends("\x03\0\0\x00\x17\0\0", 7, 1835, "");   /* COM_STMT_EXECUTE without an id */
-    client_sends("\x02\0\0\x00\x11q", 6, 1043, "");      /* a name without its end */
+    client_sends("\x01\0\0\x01\x0e", 5, 1835, "");     /* the sequence begins with 1 */
+    client_sends("\x00\0\0\x00", 4, 1835, "");         /* no command byte */
+    client_sends("\x01\0\0\x00\x77", 5, 1047, "0x77"); /* no server knows it */
+    client_sends("\x03\0\0\x00\x17\0\0", 7, 1835, ""); /* COM_STMT_EXECUTE without an id */
+    client_sends("\x02\0\0\x00\x11q", 6, 1043, "");    /* a name without its end */
 }
 
 Test(proxy_relay, long_commands_that_are_none_reach_nobody)
@@ -125,7 +126,8 @@ Test(proxy_relay, command_in_single_bytes_is_one)
     expect_statement("SELECT 1", "ok");
 }
 
-/* --- the database's mistakes ----------------------------------------------------------------------
+/* --- the database's mistakes
+ * ----------------------------------------------------------------------
  */
 
 static void database_answers(const void *bytes, size_t length, const char *words)
@@ -146,7 +148,7 @@ Test(proxy_relay, answers_that_cannot_be_followed_are_not_passed)
 {
     database_answers("\x07\0\0\x02\0\0\0\x02\0\0\0", 11, "");
     database_answers("\x00\0\0\x01", 4, "");
-    database_answers("\x05\0\0\x01\xfb/etc", 9, "local file that no statement asked for");
+    database_answers("\x05\0\0\x01\xfb/etc", 9, "local file");
     database_answers("\x01\0\0\x01\xfe", 5, "");
 }
 
@@ -156,6 +158,19 @@ Test(proxy_relay, packet_that_nothing_asked_for_is_not_passed)
     peer_ok(database, 1);
     peer_expect_error(client, 1, 1159, "");
     peer_gone(client);
+    close_stage("upstream_protocol", "");
+}
+
+Test(proxy_relay, packet_that_is_bad_behind_good_ones_is_not_passed)
+{
+    open_ready(NULL);
+    peer_command(client, COMMAND_QUERY, "SELECT 1");
+    peer_expect_command(database, COMMAND_QUERY, "SELECT 1");
+    peer_write(database, "\x01\0\0\x01\x01\x01\0\0\x07\x01", 10);
+    peer_expect(client, 1, "\x01", 1);
+    peer_wait_gone(client);
+    cr_assert(buffer_length(&client->received) < 5 || buffer_bytes(&client->received)[4] == 0xff,
+              "the bad packet was passed");
     close_stage("upstream_protocol", "");
 }
 
@@ -190,8 +205,8 @@ Test(proxy_relay, database_that_dies_before_its_answer)
 }
 
 /* One column, under CAPABILITY_DEPRECATE_EOF. */
-static const uint8_t column[] = {3, 'd', 'e', 'f', 0, 0, 0, 1,   'a', 0, 12, 63,
-                                 0, 1,   0,   0,   0, 3, 0, 0,   0,   0, 0};
+static const uint8_t column[] = {3, 'd', 'e', 'f', 0, 0, 0, 1, 'a', 0, 12, 63,
+                                 0, 1,   0,   0,   0, 3, 0, 0, 0,   0, 0};
 static const uint8_t end_of_rows[] = {0xFE, 0, 0, STATUS_AUTOCOMMIT, 0, 0, 0};
 
 Test(proxy_relay, rows_go_through_unchanged)
@@ -201,10 +216,16 @@ Test(proxy_relay, rows_go_through_unchanged)
     peer_expect_command(database, COMMAND_QUERY, "SELECT a");
     peer_send(database, 1, "\x01", 1);
     peer_send(database, 2, column, sizeof column);
-    peer_send(database, 3, "\x01" "1", 2);
+    peer_send(database, 3,
+              "\x01"
+              "1",
+              2);
     peer_expect(client, 1, "\x01", 1);
     peer_expect(client, 2, column, sizeof column);
-    peer_expect(client, 3, "\x01" "1", 2); /* before the end of the result has come */
+    peer_expect(client, 3,
+                "\x01"
+                "1",
+                2); /* before the end of the result has come */
     peer_send(database, 4, end_of_rows, sizeof end_of_rows);
     peer_expect(client, 4, end_of_rows, sizeof end_of_rows);
     close_stage("draining", "");
@@ -218,7 +239,10 @@ Test(proxy_relay, database_that_dies_between_rows_is_told_in_the_rows_order)
     peer_expect_command(database, COMMAND_QUERY, "SELECT a");
     peer_send(database, 1, "\x01", 1);
     peer_send(database, 2, column, sizeof column);
-    peer_send(database, 3, "\x01" "1", 2);
+    peer_send(database, 3,
+              "\x01"
+              "1",
+              2);
     for (uint8_t i = 1; i <= 3; i++)
         (void)peer_packet(client, i);
     peer_close(database);
@@ -234,7 +258,10 @@ Test(proxy_relay, database_that_dies_within_a_row_leaves_no_room_for_a_word)
     peer_expect_command(database, COMMAND_QUERY, "SELECT a");
     peer_send(database, 1, "\x01", 1);
     peer_send(database, 2, column, sizeof column);
-    peer_write(database, "\x05\0\0\x03\x04" "1", 6);
+    peer_write(database,
+               "\x05\0\0\x03\x04"
+               "1",
+               6);
     (void)peer_packet(client, 1);
     (void)peer_packet(client, 2);
     peer_close(database);
@@ -243,7 +270,8 @@ Test(proxy_relay, database_that_dies_within_a_row_leaves_no_room_for_a_word)
     close_stage("upstream_closed", "");
 }
 
-/* --- pipelining -----------------------------------------------------------------------------------
+/* --- pipelining
+ * -----------------------------------------------------------------------------------
  */
 
 Test(proxy_relay, denied_command_in_a_pipeline_is_answered_in_its_turn)
@@ -320,15 +348,22 @@ Test(proxy_relay, session_goes_on_after_denials)
     close_stage("draining", "");
 }
 
-/* --- prepared statements --------------------------------------------------------------------------
+/* --- prepared statements
+ * --------------------------------------------------------------------------
  */
 
 /* COM_STMT_EXECUTE without parameters. */
 static void execute(uint32_t id)
 {
-    const uint8_t payload[] = {COMMAND_STMT_EXECUTE, (uint8_t)id,         (uint8_t)(id >> 8),
-                               (uint8_t)(id >> 16),  (uint8_t)(id >> 24), 0,
-                               1,                    0,                   0,
+    const uint8_t payload[] = {COMMAND_STMT_EXECUTE,
+                               (uint8_t)id,
+                               (uint8_t)(id >> 8),
+                               (uint8_t)(id >> 16),
+                               (uint8_t)(id >> 24),
+                               0,
+                               1,
+                               0,
+                               0,
                                0};
     peer_send(client, 0, payload, sizeof payload);
 }
@@ -381,8 +416,8 @@ Test(proxy_relay, statement_prepared_last_is_none_after_a_failed_prepare)
 
 Test(proxy_relay, unknown_statements_are_refused_and_not_sent)
 {
-    static const uint8_t commands[] = {COMMAND_STMT_EXECUTE, COMMAND_STMT_RESET,
-                                       COMMAND_STMT_FETCH, COMMAND_STMT_BULK_EXECUTE};
+    static const uint8_t commands[] = {COMMAND_STMT_EXECUTE, COMMAND_STMT_RESET, COMMAND_STMT_FETCH,
+                                       COMMAND_STMT_BULK_EXECUTE};
     open_ready(NULL);
     for (size_t i = 0; i < sizeof commands; i++) {
         const uint8_t payload[] = {commands[i], 9, 0, 0, 0, 0, 1, 0, 0, 0};
@@ -463,7 +498,8 @@ Test(proxy_relay, prepared_statements_have_a_limit)
 
 Test(proxy_relay, execute_whose_values_cannot_be_read_is_not_sent)
 {
-    static const uint8_t cut[] = {COMMAND_STMT_EXECUTE, 7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 253, 0, 99};
+    static const uint8_t cut[] = {
+        COMMAND_STMT_EXECUTE, 7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 253, 0, 99};
     open_ready(NULL);
     peer_command(client, COMMAND_STMT_PREPARE, "SELECT ?");
     peer_expect_command(database, COMMAND_STMT_PREPARE, "SELECT ?");
@@ -477,7 +513,8 @@ Test(proxy_relay, execute_whose_values_cannot_be_read_is_not_sent)
     close_stage("client_protocol", "");
 }
 
-/* --- long statements ------------------------------------------------------------------------------
+/* --- long statements
+ * ------------------------------------------------------------------------------
  */
 
 /* "SELECT 'aaa…aaa'" of `length` bytes, and `end` behind it; to be freed. */
@@ -503,9 +540,8 @@ Test(proxy_relay, long_statement_is_streamed_and_recorded_with_its_digest)
     close_stage("draining", "");
     cJSON *records = stage_records();
     const cJSON *record, *query = NULL;
-    cJSON_ArrayForEach(record, records)
-        if (cJSON_GetObjectItem(record, "statement"))
-            query = record;
+    cJSON_ArrayForEach(record, records) if (cJSON_GetObjectItem(record, "statement")) query =
+        record;
     cr_assert_not_null(query);
     cr_assert_eq(cJSON_GetObjectItem(query, "statement_length")->valueint, 200010);
     cr_assert(cJSON_IsTrue(cJSON_GetObjectItem(query, "truncated")));
@@ -583,10 +619,11 @@ Test(proxy_relay, database_that_refuses_a_long_statement_half_way)
     peer_expect_error(client, 1, 1153, "max_allowed_packet");
     peer_gone(client);
     peer_wait_gone(database);
-    close_stage("upstream_closed", "half-way");
+    close_stage("upstream_closed", "before its end");
 }
 
-/* --- local files ----------------------------------------------------------------------------------
+/* --- local files
+ * ----------------------------------------------------------------------------------
  */
 
 static void open_infile(void)
@@ -598,8 +635,14 @@ static void open_infile(void)
     stage_ready(&stage, &client, &database);
     peer_command(client, COMMAND_QUERY, "LOAD DATA LOCAL INFILE 'f' INTO TABLE t");
     peer_expect_command(database, COMMAND_QUERY, "LOAD DATA LOCAL INFILE 'f' INTO TABLE t");
-    peer_send(database, 1, "\xfb" "f", 2);
-    peer_expect(client, 1, "\xfb" "f", 2);
+    peer_send(database, 1,
+              "\xfb"
+              "f",
+              2);
+    peer_expect(client, 1,
+                "\xfb"
+                "f",
+                2);
 }
 
 Test(proxy_relay, file_goes_to_the_database_that_asked_for_it)

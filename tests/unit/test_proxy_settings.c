@@ -152,7 +152,8 @@ Test(proxy_settings, refuses_a_key_that_does_not_exist)
 
 Test(proxy_settings, refuses_a_section_that_is_missing)
 {
-    refuses(",\n\"audit\": {\"directory\": \"audit\"}", "", "1:1: the file needs the key \"audit\"");
+    refuses(",\n\"audit\": {\"directory\": \"audit\"}", "",
+            "1:1: the file needs the key \"audit\"");
 }
 
 Test(proxy_settings, refuses_an_address_that_is_none)
@@ -189,8 +190,9 @@ Test(proxy_settings, refuses_no_listener_at_all)
 
 Test(proxy_settings, refuses_a_database_twice)
 {
-    refuses("\"b.pw\"}]}", "\"b.pw\"}]},\n{\"name\": \"shop\", \"address\": \"x:1\", \"tls\": "
-                           "{\"ca\": \"a\", \"cert\": \"b\", \"key\": \"c\"}}",
+    refuses("\"b.pw\"}]}",
+            "\"b.pw\"}]},\n{\"name\": \"shop\", \"address\": \"x:1\", \"tls\": "
+            "{\"ca\": \"a\", \"cert\": \"b\", \"key\": \"c\"}}",
             "15:10: the database \"shop\" is defined twice");
 }
 
@@ -260,7 +262,6 @@ Test(proxy_settings, refuses_an_audit_section_that_is_wrong)
 {
     refuses("\"directory\": \"audit\"", "\"directory\": \"\"",
             "18:24: \"audit.directory\" must not be empty");
-    refuses("{\"directory\": \"audit\"}",
-            "{\"directory\": \"audit\", \"durability\": \"disk\"}",
+    refuses("{\"directory\": \"audit\"}", "{\"directory\": \"audit\", \"durability\": \"disk\"}",
             "18:47: \"audit.durability\" must be one of \"process\", \"fsync\", not \"disk\"");
 }

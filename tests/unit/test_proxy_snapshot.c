@@ -28,22 +28,22 @@ static const char *write_config(const char *name, const struct variant *variant)
     const char *path = files_path(name);
     FILE *file = fopen(path, "w");
     cr_assert_not_null(file);
-    (void)fprintf(
-        file,
-        "{\"proxy\":{\"listeners\":[%s],\n\"tls\":{\"cert\":\"proxy.crt\",\"key\":\"%s\","
-        "\"client_ca\":\"%s\"%s},\n\"workers\":%s},\n"
-        "\"databases\":[{\"name\":\"shop\",\"address\":\"127.0.0.1:3306\","
-        "\"labels\":{\"env\":[\"prod\",\"test\"]},\n"
-        "\"tls\":{\"ca\":\"%s\",\"cert\":\"%s\",\"key\":\"db-client.key\"%s}%s}],\n"
-        "\"roles\":[{\"name\":\"r\",\"allow\":{\"databases\":\"%s\"}}],"
-        "\"mappings\":[{\"subject\":\"CN=ci-1\",\"roles\":\"r\"}],\n"
-        "\"audit\":{\"directory\":\"audit\"%s}}",
-        or_else(variant->listener, "{\"address\":\"127.0.0.1:3308\"}"),
-        or_else(variant->proxy_key, "proxy.key"), or_else(variant->client_ca, "bot-ca.crt"),
-        or_else(variant->crl, ""), or_else(variant->workers, "2"),
-        or_else(variant->ca, "db-server-ca.crt"), or_else(variant->cert, "db-client.crt"),
-        or_else(variant->server_name, ""), or_else(variant->passwords, ""),
-        or_else(variant->role_database, "shop"), or_else(variant->audit, ""));
+    (void)fprintf(file,
+                  "{\"proxy\":{\"listeners\":[%s],\n\"tls\":{\"cert\":\"proxy.crt\",\"key\":\"%s\","
+                  "\"client_ca\":\"%s\"%s},\n\"workers\":%s},\n"
+                  "\"databases\":[{\"name\":\"shop\",\"address\":\"127.0.0.1:3306\","
+                  "\"labels\":{\"env\":[\"prod\",\"test\"]},\n"
+                  "\"tls\":{\"ca\":\"%s\",\"cert\":\"%s\",\"key\":\"db-client.key\"%s}%s}],\n"
+                  "\"roles\":[{\"name\":\"r\",\"allow\":{\"databases\":\"%s\"}}],"
+                  "\"mappings\":[{\"subject\":\"CN=ci-1\",\"roles\":\"r\"}],\n"
+                  "\"audit\":{\"directory\":\"audit\"%s}}",
+                  or_else(variant->listener, "{\"address\":\"127.0.0.1:3308\"}"),
+                  or_else(variant->proxy_key, "proxy.key"),
+                  or_else(variant->client_ca, "bot-ca.crt"), or_else(variant->crl, ""),
+                  or_else(variant->workers, "2"), or_else(variant->ca, "db-server-ca.crt"),
+                  or_else(variant->cert, "db-client.crt"), or_else(variant->server_name, ""),
+                  or_else(variant->passwords, ""), or_else(variant->role_database, "shop"),
+                  or_else(variant->audit, ""));
     cr_assert_eq(fclose(file), 0);
     return path;
 }
@@ -192,22 +192,30 @@ Test(proxy_snapshot, takes_a_password_from_the_first_line)
     }
 }
 
+/* A password of that many bytes, and `end` behind it. */
+static void write_password(size_t length, const char *end)
+{
+    char text[AUTH_PASSWORD_MAX + 16];
+    memset(text, 'x', sizeof text);
+    (void)snprintf(text + length, sizeof text - length, "%s", end);
+    (void)write_secret("secret", text, length + strlen(end), 0600);
+}
+
 Test(proxy_snapshot, takes_the_longest_password_and_none_longer)
 {
     const struct variant with_password = {.passwords = ONE_PASSWORD};
-    char text[AUTH_PASSWORD_MAX + 2];
-    memset(text, 'x', sizeof text);
-    text[AUTH_PASSWORD_MAX] = '\n';
-    (void)write_secret("secret", text, AUTH_PASSWORD_MAX + 1, 0600);
-    struct snapshot *snapshot = make_snapshot(&with_password);
-    const struct database *shop = snapshot_database(snapshot, "shop");
-    cr_assert_eq(strlen(database_password(shop, "writer")), AUTH_PASSWORD_MAX);
-    snapshot_unref(snapshot);
-    memset(text, 'x', sizeof text);
-    (void)write_secret("secret", text, sizeof text, 0600);
-    refuses(&with_password, "6:44", "longer than 256 bytes");
-    (void)write_secret("secret", text, AUTH_PASSWORD_MAX + 1, 0600); /* without a line's end */
-    refuses(&with_password, "6:44", "longer than 256 bytes");
+    static const char *const ends[] = {"", "\n", "\r\n", "\r\nmore"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        write_password(AUTH_PASSWORD_MAX, ends[i]);
+        struct snapshot *snapshot = make_snapshot(&with_password);
+        const struct database *shop = snapshot_database(snapshot, "shop");
+        cr_assert_eq(strlen(database_password(shop, "writer")), AUTH_PASSWORD_MAX);
+        snapshot_unref(snapshot);
+        write_password(AUTH_PASSWORD_MAX + 1, ends[i]);
+        refuses(&with_password, "6:44", "its first line is longer than 256 bytes");
+        write_password(AUTH_PASSWORD_MAX + 8, ends[i]);
+        refuses(&with_password, "6:44", "its first line is longer than 256 bytes");
+    }
 }
 
 Test(proxy_snapshot, refuses_a_password_file_that_others_may_read)
@@ -277,8 +285,8 @@ Test(proxy_snapshot, a_reload_may_change_what_is_not_bound_to_the_process)
 {
     const struct variant same = {0};
     const struct variant crl = {.crl = ",\"crl\":\"bot.crl\""};
-    const struct variant database = {
-        .listener = "{\"address\":\"127.0.0.1:3308\",\"database\":\"shop\"}"};
+    const struct variant database = {.listener =
+                                         "{\"address\":\"127.0.0.1:3308\",\"database\":\"shop\"}"};
     const struct variant role = {.role_database = "*"};
     const struct variant statement_limit = {.audit = ",\"statement_limit\":\"2k\""};
     follows(&same, NULL, NULL);

@@ -27,6 +27,11 @@ class AuditLog:
         return found
 
     def count(self):
+        """How many records there are, once every session that was started has ended."""
+        process.wait_until(
+            lambda: len(self.records(event="session.start")) == len(self.records(event="session.end")),
+            "earlier sessions to have ended",
+        )
         return sum(1 for _ in self.lines())
 
     def wait_for(self, what, after=0, timeout=10.0, **wanted):

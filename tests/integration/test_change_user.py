@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COM_CHANGE_USER is a login in mid-session: what counts is the policy when it happens, not when it was asked for."""
+
+import copy
+import threading
+
+import pytest
+
+from harness import process, wire
+from harness.commands import change_user, change_user_body, execute_long, open_session, prepare
+from harness.wire import FakeUpstream
+
+
+def one_worker(configuration):
+    configuration["proxy"]["workers"] = 1
+
+
+def take_writer_away(proxy):
+    """A reload after which no role has the user writer, and the worker knows."""
+    changed = copy.deepcopy(proxy.configuration)
+    changed["roles"][1]["allow"]["mysql_users"] = ["reader"]
+    proxy.reload(changed)
+    wire.dial(proxy.port, proxy.certificates, alpn=wire.ALPN_MYSQL).close()
+
+
+def test_policy_changes_before_the_client_answers(mariadb, start_proxy):
+    """A bot that leaves the question for its password open over a reload gains nothing: the user that was taken from
+    its role meanwhile is refused, and the database never sees the change."""
+    proxy = start_proxy(mariadb.port, one_worker)
+    with open_session(proxy, "reader") as connection:
+        connection.command(wire.CHANGE_USER, change_user_body("writer"))
+        assert connection.expect()[:1] == b"\xfe", "no question to leave open"
+        take_writer_away(proxy)
+        connection.send(b"")
+        with pytest.raises(wire.ServerError) as raised:
+            connection.expect()
+        assert raised.value.code == 1045 and raised.value.message.startswith("sallyport: ")
+        assert connection.at_end() == b""
+    assert not mariadb.connections("writer")
+    assert proxy.audit.wait_for(None, command="change_user")["outcome"] == "denied"
+
+
+def test_policy_changes_before_the_database_answers(certificates, start_proxy):
+    """The same while the database takes its time: its OK comes too late to be believed."""
+    answer_now = threading.Event()
+
+    def answer(peer, command):
+        if command[:1] == bytes([wire.CHANGE_USER]):
+            answer_now.wait(10)
+        peer.send(wire.ok_packet())
+
+    def script(peer):
+        peer.log_in()
+        peer.serve(answer)
+
+    with FakeUpstream(certificates, script) as upstream:
+        proxy = start_proxy(upstream.port, one_worker)
+        with open_session(proxy, "reader") as connection:
+            connection.command(wire.CHANGE_USER, change_user_body("writer"))
+            if connection.expect()[:1] == b"\xfe":
+                connection.send(b"")
+            process.wait_until(lambda: upstream.commands, "the change upstream")
+            take_writer_away(proxy)
+            answer_now.set()
+            with pytest.raises(wire.ServerError) as raised:
+                connection.expect()
+            assert raised.value.code == 1045
+        end = proxy.audit.wait_for(lambda r: r["event"] == "session.end" and r["bot"] == "report-1")
+        assert end["reason"] == "policy_changed"
+        assert not [c for c in upstream.commands if c[:1] == bytes([wire.QUERY])]
+
+
+def test_prepared_statements_end_with_the_user(mariadb, start_proxy):
+    """Statements of the user before are gone, in the proxy's table too."""
+    with open_session(start_proxy(mariadb.port, one_worker)) as connection:
+        statement = prepare(connection, b"SELECT ?")
+        change_user(connection, "reader")
+        execute_long(connection, statement, 1)
+        with pytest.raises(wire.ServerError, match="1243"):
+            connection.expect()
+        assert wire.query(connection, "SELECT CURRENT_USER()") == [b"\x08reader@%"]
