@@ -171,6 +171,9 @@ static void end(struct session *session, enum reason reason, unsigned linger_ms)
 }
 
 static void format_why(struct session *session, const char *format, va_list arguments)
+    PRINTF_LIKE(2, 0);
+
+static void format_why(struct session *session, const char *format, va_list arguments)
 {
     if (format)
         vsnprintf(session->why, sizeof session->why, format, arguments);

@@ -24,16 +24,18 @@ void worker_add_session(struct worker *worker, struct session *session)
     worker->session_count++;
 }
 
-/* Calls `visit` for each session; one that ends during its visit stays in memory until the loop
- * runs. */
+/* Calls `visit` for each session, which may free the session that it is called with and no other:
+ * go_on_draining(), which visits all of them, waits until the visits are over. */
 static void each_session(struct worker *worker, void (*visit)(struct session *session))
 {
     struct session *session = worker->sessions;
+    worker->visiting = true;
     while (session) {
         struct session *next = session_next(session);
         visit(session);
         session = next;
     }
+    worker->visiting = false;
 }
 
 static void close_handle(uv_handle_t *handle)
@@ -67,7 +69,7 @@ static void close_loop_handles(struct worker *worker)
  */
 static void go_on_draining(struct worker *worker)
 {
-    if (!worker->draining || worker->busy_sessions > 0)
+    if (!worker->draining || worker->visiting || worker->busy_sessions > 0)
         return;
     if (!worker->closing) {
         worker->closing = true;
@@ -107,11 +109,19 @@ static void take_snapshot(struct worker *worker, struct snapshot *snapshot)
     each_session(worker, session_follow_policy);
 }
 
+/* The first round ends what runs; the second gives up the last records that the audit log still has
+ * no room for. */
+static void stop_all(struct worker *worker)
+{
+    each_session(worker, session_stop);
+    each_session(worker, session_stop);
+    go_on_draining(worker);
+}
+
 static void on_drain_timeout(uv_timer_t *timer)
 {
-    struct worker *worker = timer->data;
     log_warning("the drain timeout has passed: running commands are cut off", NULL);
-    each_session(worker, session_stop);
+    stop_all(timer->data);
 }
 
 static void begin_drain(struct worker *worker)
@@ -129,14 +139,15 @@ static void on_wake(uv_async_t *async)
     struct snapshot *snapshot = atomic_exchange(&worker->next_snapshot, NULL);
     if (snapshot)
         take_snapshot(worker, snapshot);
-    if (atomic_exchange(&worker->room_came, false))
+    if (atomic_exchange(&worker->room_came, false)) {
         each_session(worker, session_audit_room);
+        go_on_draining(worker);
+    }
     if (atomic_load(&worker->drain_asked) && !worker->draining)
         begin_drain(worker);
     if (atomic_exchange(&worker->stop_asked, false)) {
         worker->draining = true;
-        each_session(worker, session_stop);
-        go_on_draining(worker);
+        stop_all(worker);
     }
 }
 

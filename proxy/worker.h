@@ -65,6 +65,7 @@ struct worker {
     size_t busy_sessions;      /* those that dialled a database */
     bool draining;             /* new sessions are refused */
     bool closing;              /* no session is in use any more */
+    bool visiting;             /* a walk over the sessions is under way */
     bool stopped;              /* nothing is left on the loop */
     uv_timer_t drain_timer;
     struct worker_counters counters;

@@ -32,7 +32,8 @@ static bool ring_empty(const struct stream_link *ring)
     return ring->next == ring;
 }
 
-#define STREAM_OF(link, member) ((struct stream *)((char *)(link)-offsetof(struct stream, member)))
+#define STREAM_OF(link, member) \
+    ((struct stream *)(void *)((char *)(link)-offsetof(struct stream, member)))
 
 /* Deferred work. */
 
