@@ -63,8 +63,8 @@ bool byte_reader_u64le(struct byte_reader *reader, uint64_t *value) MUST_USE;
 bool byte_reader_u32be(struct byte_reader *reader, uint32_t *value) MUST_USE;
 
 /*
- * Four bytes that the caller has checked to be there. For loops over small packets in bulk, where a call for
- * each field is most of the cost (response_pass_rows()); everything else uses a reader.
+ * Four bytes that the caller has checked to be there. For loops over small packets in bulk, where a
+ * call for each field is most of the cost (response_pass_rows()); everything else uses a reader.
  */
 static inline uint32_t byte_load_u32le(const uint8_t *at)
 {

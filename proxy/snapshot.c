@@ -252,6 +252,9 @@ bool snapshot_can_follow(const struct snapshot *running, const struct snapshot *
 {
     const struct proxy_settings *old = &running->settings.proxy;
     const struct proxy_settings *new = &next->settings.proxy;
+    if (strcmp(old->name, new->name) != 0)
+        return config_error(next->config, new->place, "name", err,
+                            "the name cannot change in a running proxy: restart it");
     bool same = old->listener_count == new->listener_count;
     for (size_t i = 0; same && i < old->listener_count; i++)
         same = same_listener(&old->listeners[i], &new->listeners[i]);

@@ -58,6 +58,8 @@ struct upstream {
     enum upstream_state state;
     struct stream *stream;       /* NULL while the name is resolved, and when closed */
     uv_getaddrinfo_t *resolving; /* on the heap: it outlives a cancelled dial */
+    struct addrinfo *addresses;  /* of the database's name, until one has answered */
+    const struct addrinfo *next; /* the one to try when the current one fails */
     uv_timer_t timer;
     unsigned open_handles; /* timer, stream, resolution: memory goes with the last */
     struct handshake_greeting greeting;
@@ -85,6 +87,8 @@ static void release(struct upstream *upstream)
     if (--upstream->open_handles > 0)
         return;
     struct upstream_home *home = upstream->home;
+    if (upstream->addresses)
+        uv_freeaddrinfo(upstream->addresses);
     auth_client_wipe(&upstream->auth);
     buffer_release(&upstream->input);
     buffer_release(&upstream->login_attributes);
@@ -384,11 +388,18 @@ static void on_drained(struct stream *stream, void *arg)
         upstream->events->drained(upstream->owner);
 }
 
+static bool dial_next(struct upstream *upstream, struct error *err);
+
 static void on_failed(struct stream *stream, void *arg, const struct error *cause)
 {
-    (void)stream;
     struct upstream *upstream = arg;
     struct error err = *cause;
+    if (upstream->state == STATE_DIALLING && upstream->next) {
+        upstream->stream = NULL;
+        stream_close(stream, 0);
+        if (dial_next(upstream, &err))
+            return;
+    }
     error_wrap(&err, "database %s", upstream->database->name);
     lose(upstream, fault_of(upstream), &err);
 }
@@ -402,9 +413,9 @@ static void on_ended(struct stream *stream, void *arg)
 
 static void on_closed(struct stream *stream, void *arg)
 {
-    (void)stream;
     struct upstream *upstream = arg;
-    upstream->stream = NULL;
+    if (upstream->stream == stream)
+        upstream->stream = NULL;
     release(upstream);
 }
 
@@ -418,13 +429,23 @@ static const struct stream_events stream_events = {
     .closed = on_closed,
 };
 
-static bool dial(struct upstream *upstream, const struct sockaddr *address, struct error *err)
+/* The next of the name's addresses, in the resolver's order. */
+static bool dial_next(struct upstream *upstream, struct error *err)
 {
-    if (!stream_connect(upstream->home->shared, address, &stream_events, upstream,
+    const struct addrinfo *address = upstream->next;
+    upstream->next = address->ai_next;
+    if (!stream_connect(upstream->home->shared, address->ai_addr, &stream_events, upstream,
                         &upstream->stream, err))
         return false;
     upstream->open_handles++;
     return true;
+}
+
+static bool dial(struct upstream *upstream, struct addrinfo *addresses, struct error *err)
+{
+    upstream->addresses = addresses;
+    upstream->next = addresses;
+    return dial_next(upstream, err);
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses)
@@ -433,45 +454,41 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     struct error err = {0};
     upstream->resolving = NULL;
     free(request);
-    if (upstream->state == STATE_DIALLING) {
-        if (status != 0)
-            error_set(&err, ERROR_SYSTEM, "database %s: cannot resolve %s: %s",
-                      upstream->database->name, upstream->database->address.host,
-                      uv_strerror(status));
-        if (status != 0 || !dial(upstream, addresses->ai_addr, &err))
-            lose(upstream, UPSTREAM_UNREACHABLE, &err);
+    if (upstream->state != STATE_DIALLING) {
+        uv_freeaddrinfo(addresses);
+    } else if (status != 0) {
+        error_set(&err, ERROR_SYSTEM, "database %s: cannot resolve %s: %s",
+                  upstream->database->name, upstream->database->address.host, uv_strerror(status));
+        lose(upstream, UPSTREAM_UNREACHABLE, &err);
+    } else if (!dial(upstream, addresses, &err)) {
+        lose(upstream, UPSTREAM_UNREACHABLE, &err);
     }
-    uv_freeaddrinfo(addresses);
     release(upstream);
 }
 
+/* A name is resolved by another thread; an address needs none, and dials at once. */
 static bool resolve(struct upstream *upstream, struct error *err)
 {
     const struct address *address = &upstream->database->address;
+    bool numeric = address_is_numeric(address);
     char port[8];
     snprintf(port, sizeof port, "%u", address->port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    if (address_is_numeric(address))
-        hints.ai_flags |= AI_NUMERICHOST;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICSERV | (numeric ? AI_NUMERICHOST : 0)};
     uv_getaddrinfo_t *request = calloc(1, sizeof *request);
     if (!request)
         return error_set(err, ERROR_MEMORY, "out of memory");
     request->data = upstream;
-    if (address_is_numeric(address)) {
-        int status =
-            uv_getaddrinfo(upstream->home->loop, request, NULL, address->host, port, &hints);
-        bool good = status == 0 ? dial(upstream, request->addrinfo->ai_addr, err)
-                                : error_set(err, ERROR_SYSTEM, "%s", uv_strerror(status));
-        uv_freeaddrinfo(status == 0 ? request->addrinfo : NULL);
+    int status = uv_getaddrinfo(upstream->home->loop, request, numeric ? NULL : on_resolved,
+                                address->host, port, &hints);
+    struct addrinfo *addresses = status == 0 ? request->addrinfo : NULL;
+    if (status != 0 || numeric)
         free(request);
-        return good;
-    }
-    int status =
-        uv_getaddrinfo(upstream->home->loop, request, on_resolved, address->host, port, &hints);
-    if (status != 0) {
-        free(request);
-        return error_set(err, ERROR_SYSTEM, "%s", uv_strerror(status));
-    }
+    if (status != 0)
+        return error_set(err, ERROR_SYSTEM, "cannot resolve %s: %s", address->host,
+                         uv_strerror(status));
+    if (numeric)
+        return dial(upstream, addresses, err);
     upstream->resolving = request;
     upstream->open_handles++;
     return true;

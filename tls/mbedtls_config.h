@@ -4,8 +4,8 @@
  *
  * What it comes to: TLS 1.2 and 1.3; ECDHE key exchange; AES-GCM and ChaCha20-Poly1305;
  * certificates with ECDSA (P-256, P-384) or RSA keys, signed with SHA-256 or better. No
- * renegotiation, no CBC, no RSA key exchange, no PSK, no DTLS, no SHA-1 in TLS. The option names are those
- * of Mbed TLS's own include/mbedtls/mbedtls_config.h, where each is described.
+ * renegotiation, no CBC, no RSA key exchange, no PSK, no DTLS, no SHA-1 in TLS. The option names
+ * are those of Mbed TLS's own include/mbedtls/mbedtls_config.h, where each is described.
  *
  * MBEDTLS_USE_PSA_CRYPTO stays off: with it each record would look its key up in PSA's key store
  * under a lock that all workers share, and the hooks of tls/alt/ would not be reached.
@@ -46,8 +46,9 @@
 #define MBEDTLS_SHA512_C
 #define MBEDTLS_HKDF_C
 
-/* Passwords of accounts upstream (tls/auth_crypto.c): mysql_native_password is made of SHA-1, parsec
- * of PBKDF2. TLS does not use either: the certificate profile of tls/context.c names its hashes. */
+/* Passwords of accounts upstream (tls/auth_crypto.c): mysql_native_password is made of SHA-1,
+ * parsec of PBKDF2. TLS does not use either: the certificate profile of tls/context.c names its
+ * hashes. */
 #define MBEDTLS_SHA1_C
 #define MBEDTLS_PKCS5_C
 

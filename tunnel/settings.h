@@ -23,11 +23,12 @@
 #include "base/log.h"
 
 /* Limits of one process. */
-#define TUNNEL_COUNT_MAX       1024
-#define TUNNEL_NAME_MAX        64    /* bytes of a tunnel's name */
-#define TUNNEL_READY_MAX       64    /* connections kept ready by one pool */
-#define TUNNEL_CONNECTIONS_MAX 65536 /* local connections of one tunnel, as far as it can be set \
-                                      */
+#define TUNNEL_COUNT_MAX 1024
+#define TUNNEL_NAME_MAX  64 /* bytes of a tunnel's name */
+#define TUNNEL_READY_MAX 64 /* connections kept ready by one pool */
+#define TUNNEL_CONNECTIONS_MAX                                        \
+    65536 /* local connections of one tunnel, as far as it can be set \
+           */
 
 /* The defaults, here as the configuration table writes them. */
 #define TUNNEL_DEFAULT_READY       "2"

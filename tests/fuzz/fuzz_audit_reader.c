@@ -42,6 +42,8 @@ static void show(const struct audit_line *line, size_t width)
     audit_table_release(&table);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct audit_line line;

@@ -28,6 +28,8 @@ static void check(const uint8_t *data, size_t size, struct audit_redact_dialect 
     buffer_release(&out);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     check(data, size, (struct audit_redact_dialect){false, false});

@@ -124,6 +124,22 @@ def test_session_that_waits_is_not_idle(start):
         assert wire.query(connection, "SELECT 1") == [b"\x011"]
 
 
+def test_login_that_waits_is_not_idle(start):
+    """Nor is a login idle whose session.start has to wait; the client gets its OK when there is room again."""
+    proxy = start(role_limits={"idle_timeout": "1s"})
+    with sessions(proxy, 3) as three:
+        pad(proxy, three[0])
+        with full_disk(proxy):
+            fill_up(three)
+            with wire.dial(proxy.plain_port, proxy.certificates, "report-1") as late:
+                late.expect()
+                late.send(wire.login_response("writer", "shop"))
+                time.sleep(1.5)
+                late.read() if False else None
+                resume(proxy)
+                assert late.expect()[:1] in (b"\0", b"\xfe")
+
+
 def test_audit_timeout(start):
     """A command that waits for longer than audit_timeout ends its session with an error that says whom to ask."""
     proxy = start({"audit_timeout": "1s"})
@@ -141,22 +157,34 @@ def test_audit_timeout(start):
     assert end["error"]["code"] == 1290
 
 
-@pytest.mark.parametrize("how", ["second SIGTERM", "drain timeout"])
-def test_stop_while_the_log_is_blocked(start, how):
-    """A proxy whose disk is full can be stopped: what cannot be recorded any more is said in the process log."""
-    proxy = start({"drain_timeout": "1s"} if how == "drain timeout" else {"drain_timeout": "60s"})
-    with sessions(proxy, 4) as (*three, idle):
-        pad(proxy, idle)
+def test_second_sigterm_while_the_log_is_blocked(start):
+    """A proxy whose disk stays full can be stopped: what cannot be recorded is said in the process log."""
+    proxy = start({"drain_timeout": "60s"})
+    with sessions(proxy, 3) as three:
+        pad(proxy, three[0])
         with full_disk(proxy):
             fill_up(three)
             proxy.signal(signal.SIGTERM)
-            if how == "second SIGTERM":
-                time.sleep(0.3)
-                proxy.signal(signal.SIGTERM)
-            code = proxy.process.wait(12)
+            time.sleep(0.2)
+            proxy.signal(signal.SIGTERM)
+            code = proxy.process.wait(15)
             proxy.process = None
     assert code == 0, proxy.log()[-2000:]
     assert "records are lost" in proxy.log()
+    assert not SANITIZER.search(proxy.log())
+
+
+def test_drain_timeout_while_the_log_is_blocked(start):
+    """The drain timeout holds for sessions that wait for the log, too: nobody has to send a second signal."""
+    proxy = start({"drain_timeout": "500ms"})
+    with sessions(proxy, 3) as three:
+        pad(proxy, three[0])
+        with full_disk(proxy):
+            fill_up(three)
+            proxy.signal(signal.SIGTERM)
+            proxy.wait_log("the audit log took nothing", timeout=5)
+        assert proxy.process.wait(10) == 0, proxy.log()[-2000:]
+        proxy.process = None
     assert not SANITIZER.search(proxy.log())
 
 

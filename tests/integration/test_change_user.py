@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness import process, wire
-from harness.commands import change_user, change_user_body, execute_long, open_session, prepare
+from harness.commands import change_user, change_user_body, execute_long, open_session, prepare, wait_gone
 from harness.wire import FakeUpstream
 
 
@@ -36,7 +36,7 @@ def test_policy_changes_before_the_client_answers(mariadb, start_proxy):
             connection.expect()
         assert raised.value.code == 1045 and raised.value.message.startswith("sallyport: ")
         assert connection.at_end() == b""
-    assert not mariadb.connections("writer")
+    wait_gone(mariadb, "writer")
     assert proxy.audit.wait_for(None, command="change_user")["outcome"] == "denied"
 
 

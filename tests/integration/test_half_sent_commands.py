@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from harness import process, wire
-from harness.commands import change_user_body, only_shop, open_session, prepare, smuggled, was_run
+from harness import wire
+from harness.commands import change_user_body, only_shop, open_session, prepare, smuggled, wait_gone, was_run
 
 # Seconds after which two writes are not read as one.
 APART = 0.2
@@ -59,7 +59,7 @@ def test_allowed_statement_that_is_half_sent(mariadb, proxy):
     with open_session(proxy) as connection:
         connection.send_raw(data[:-5])
         time.sleep(APART)
-    process.wait_until(lambda: not mariadb.connections("writer"), "the end upstream")
+    wait_gone(mariadb, "writer")
     assert mariadb.execute("SELECT COUNT(*) FROM shop.scratch WHERE id = 4711") == ((0,),)
 
 
@@ -117,4 +117,25 @@ def test_change_of_user_that_is_streamed(mariadb, proxy):
         with pytest.raises(wire.ServerError):
             connection.expect()
         assert connection.at_end() == b""
-    assert not mariadb.connections("reader")
+    wait_gone(mariadb, "reader")
+
+
+def test_half_sent_command_is_no_activity(mariadb, start_proxy):
+    """A bot does not keep its session past the role's idle timeout by never ending a command: the database would keep
+    a connection for it, too."""
+
+    def change(configuration):
+        only_shop(configuration)
+        configuration["roles"][1]["limits"] = {"idle_timeout": "1s"}
+
+    proxy = start_proxy(mariadb.port, change)
+    with open_session(proxy) as short, open_session(proxy) as streaming:
+        short.send_raw(wire.packet(b"\x03SELECT 1")[:-1])
+        streaming.send_raw(streamed("never ends")[:-1])
+        short.sock.settimeout(4)
+        streaming.sock.settimeout(4)
+        short.at_end()
+        streaming.at_end()
+    wait_gone(mariadb, "writer")
+    reasons = [r["reason"] for r in proxy.audit.records(event="session.end")]
+    assert reasons == ["idle_timeout"] * 2

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import wire
-from harness.commands import only_shop, open_session, read_results, smuggled, was_run
+from harness.commands import only_shop, open_session, read_results, smuggled, wait_gone, was_run
 
 ONE_STATEMENT = wire.CLIENT_FLAGS & ~wire.MULTI_STATEMENTS
 # The server takes all of it for one SELECT of a string, or for three statements.
@@ -35,7 +35,7 @@ def test_malformed_set_option(mariadb, proxy, body):
         with pytest.raises(wire.ServerError):
             connection.expect()
         assert connection.at_end() == b""
-    assert not mariadb.connections("writer")
+    wait_gone(mariadb, "writer")
 
 
 def test_pipelined_set_option(mariadb, proxy):

@@ -26,6 +26,18 @@ def impatient(start_proxy):
     return start
 
 
+def test_every_address_of_a_name_is_tried(start_proxy, server, certificates):
+    """A name is resolved; it may be ::1 first, where the server listens on 127.0.0.1 alone."""
+
+    def change(configuration):
+        configuration["databases"][0]["address"] = f"localhost:{server.port}"
+
+    proxy = start_proxy(server.port, change)
+    with wire.dial(proxy.plain_port, certificates) as connection:
+        wire.log_in(connection)
+    proxy.audit.wait_for(lambda record: record["event"] == "session.start")
+
+
 def fails(proxy, certificates, action=wire.log_in):
     with wire.dial(proxy.plain_port, certificates) as connection:
         with pytest.raises(wire.ServerError) as raised:

@@ -27,9 +27,14 @@ def smuggled(mark):
     return f"USE secret; INSERT INTO salaries (name) VALUES ('{mark}')".encode()
 
 
+def wait_gone(server, user):
+    """Until no connection of the user is left at the database."""
+    process.wait_until(lambda: not server.connections(user), f"the end of {user}'s connections")
+
+
 def was_run(server, mark, user="writer"):
     """Whether the marked statement was run by a session that has ended or is about to."""
-    process.wait_until(lambda: not server.connections(user), f"the end of {user}'s connections")
+    wait_gone(server, user)
     return server.execute("SELECT COUNT(*) FROM secret.salaries WHERE name = %s", mark)[0][0] > 0
 
 

@@ -59,14 +59,19 @@ class Service:
         self.configuration_file.write_text(text, encoding="utf-8")
 
     def launch(self, environment=None):
+        self.log_start = len(self.log())
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 [BINARY, *map(str, self.arguments())], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**ENVIRONMENT, **(environment or {})}, preexec_fn=process.die_with_parent, cwd="/",
             )
 
-    def is_ready(self):
+    def is_listening(self):
         raise NotImplementedError
+
+    def is_ready(self):
+        """It listens, and says that it has begun everything that it needs."""
+        return self.is_listening() and '"message":"ready"' in self.log()[self.log_start:]
 
     def start(self, environment=None):
         self.launch(environment)
@@ -198,7 +203,7 @@ class Proxy(Service):
             "audit": {"directory": "audit", "durability": "process"},
         })
 
-    def is_ready(self):
+    def is_listening(self):
         listeners = self.configuration["proxy"]["listeners"]
         return all(process.listening(int(listener["address"].rsplit(":", 1)[1])) for listener in listeners)
 
@@ -231,7 +236,7 @@ class Tunnel(Service):
     def log_file(self):
         return self.directory / f"{getattr(self, 'file_name', 'tunnel')}.log"
 
-    def is_ready(self):
+    def is_listening(self):
         return all(
             pathlib.Path(listen[5:]).is_socket() if listen.startswith("unix:")
             else process.listening(int(listen.rsplit(":", 1)[1]))

@@ -46,9 +46,10 @@ class Stack:
                     connection.ping(reconnect=False)
             time.sleep(0.5)
             self.baseline = {service: service.descriptors() for service in (self.proxy, self.tunnel)}
-        except BaseException:
+        except BaseException as failure:
+            logs = f"{self.proxy.log()[-3000:]}\n{self.tunnel.log()[-3000:]}"
             self.stop(check=False)
-            raise
+            raise AssertionError(f"the stack did not start: {failure!r}\n{logs}") from failure
         return self
 
     def connect(self, port=None, user="reader", database="shop", **more):
