@@ -282,6 +282,15 @@ bool config_load_text(const char *name, const char *directory, const char *text,
     return load_bytes(name, directory, bytes, length, table, out, config, err);
 }
 
+/* A configuration that cannot be read is as wrong as one that cannot be understood. */
+static bool unreadable(struct error *err, const char *what)
+{
+    error_system(err, errno, "%s", what);
+    if (err)
+        err->code = ERROR_CONFIG;
+    return false;
+}
+
 /* Reads until the end; more than the limit, by one byte, is left for the check of the text to
  * refuse. */
 static bool read_descriptor(int descriptor, struct buffer *bytes, struct error *err)
@@ -299,7 +308,7 @@ static bool read_descriptor(int descriptor, struct buffer *bytes, struct error *
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            return error_system(err, errno, "cannot be read");
+            return unreadable(err, "cannot be read");
         if (count == 0)
             return true;
         buffer_commit(bytes, (size_t)count);
@@ -310,7 +319,7 @@ static bool read_file(const char *path, struct buffer *bytes, struct error *err)
 {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
-        return error_system(err, errno, "cannot open the configuration %s", path);
+        return unreadable(err, "cannot be opened") || error_wrap(err, "the configuration %s", path);
     bool good = read_descriptor(descriptor, bytes, err);
     close(descriptor); /* nothing was written: nothing can be lost */
     return good || error_wrap(err, "the configuration %s", path);

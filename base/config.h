@@ -35,7 +35,7 @@
  *
  * Errors have ERROR_CONFIG and read "FILE:LINE:COL: message", where the position is that of the key
  * or value at fault; lines and columns count from 1, columns in characters. A file that cannot be
- * read is ERROR_SYSTEM, and says why. What the tables cannot express, the module checks afterwards,
+ * read has no position, and says why. What the tables cannot express, the module checks afterwards,
  * and reports through config_error() and config_error_item() at the same kind of position.
  *
  * Everything that the decoded structs point at belongs to the struct config, and goes with it. A

@@ -3,19 +3,21 @@
 
 #include <cjson/cJSON.h>
 #include <mbedtls/version.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <uv.h>
 
 #include "cli/exit.h"
 
 int cli_version(int argc, char **argv)
 {
-    (void)argv;
+    static const char usage[] =
+        "usage: sallyport version\n\nPrints the version, and those of the libraries in use.\n";
     if (argc > 1) {
-        fputs(
-            "usage: sallyport version\n\nPrints the version, and those of the libraries in use.\n",
-            stdout);
-        return EXIT_DONE;
+        bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
+        fputs(usage, help ? stdout : stderr);
+        return help ? EXIT_DONE : EXIT_USAGE;
     }
     char mbedtls[24];
     mbedtls_version_get_string_full(mbedtls);

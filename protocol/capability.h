@@ -45,6 +45,15 @@
 #define CAPABILITY_VERIFY_SERVER_CERT (1u << 30)
 #define CAPABILITY_REMEMBER_OPTIONS   (1u << 31)
 
+/*
+ * MariaDB's extended flags, those of them that go end to end (MariaDB manual, "Connection": bits 34
+ * and 35 of the whole): COM_STMT_BULK_EXECUTE, and type names in column definitions, which pass by
+ * unread. Progress reports, cached metadata and results for each row of a bulk are masked.
+ */
+#define CAPABILITY_MARIADB_BULK       (1u << 2)
+#define CAPABILITY_MARIADB_METADATA   (1u << 3)
+#define CAPABILITY_MARIADB_END_TO_END (CAPABILITY_MARIADB_BULK | CAPABILITY_MARIADB_METADATA)
+
 /* Server status flags in OK and EOF packets (include/mysql_com.h). */
 #define STATUS_IN_TRANSACTION        0x0001
 #define STATUS_AUTOCOMMIT            0x0002

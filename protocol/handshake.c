@@ -153,7 +153,7 @@ void handshake_greeting_for_client(const struct handshake_greeting *upstream, bo
     struct handshake_greeting greeting = *upstream;
     const char *plugin = plugin_for_client(upstream);
     greeting.capabilities = capability_offer(upstream->capabilities, starttls);
-    greeting.mariadb_capabilities = 0;
+    greeting.mariadb_capabilities &= CAPABILITY_MARIADB_END_TO_END;
     memcpy(greeting.scramble, scramble, HANDSHAKE_SCRAMBLE_SIZE);
     memset(greeting.plugin, 0, sizeof greeting.plugin);
     memcpy(greeting.plugin, plugin, strlen(plugin));

@@ -50,9 +50,10 @@ bool handshake_greeting_read(struct byte_view payload, struct handshake_greeting
 
 /*
  * Makes the greeting for the client out of the upstream's: same version, connection id, collation
- * and status; capability_offer()'s capabilities, extended flags 0, and `scramble`, which is ours,
- * random and without NUL bytes. The plugin is the upstream's where auth_server can serve it, else
- * what that vendor's clients expect: mysql_native_password or caching_sha2_password.
+ * and status; capability_offer()'s capabilities, the extended flags that go end to end, and
+ * `scramble`, which is ours, random and without NUL bytes. The plugin is the upstream's where
+ * auth_server can serve it, else what that vendor's clients expect: mysql_native_password or
+ * caching_sha2_password.
  */
 void handshake_greeting_for_client(const struct handshake_greeting *upstream, bool starttls,
                                    const uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE],
@@ -80,6 +81,9 @@ struct handshake_login {
     bool is_ssl_request;
     bool is_change_user;
     uint32_t capabilities;
+    /* MariaDB: as the client set them, 0 where it has CAPABILITY_LONG_PASSWORD. The caller masks
+     * them with what it offered. */
+    uint32_t mariadb_capabilities;
     uint32_t max_packet;
     uint16_t collation; /* a login has its low byte only; COM_CHANGE_USER may leave it out: 0 */
     char user[HANDSHAKE_USER_MAX];
@@ -109,9 +113,8 @@ bool handshake_login_read(struct byte_view payload, uint32_t offered, struct han
                           struct error *err) MUST_USE;
 
 /* Appends an SSLRequest with these capabilities (SSL is added). */
-bool handshake_ssl_request_append(struct buffer *out, uint8_t sequence, uint32_t capabilities,
-                                  uint32_t max_packet, uint16_t collation,
-                                  struct error *err) MUST_USE;
+bool handshake_ssl_request_append(struct buffer *out, uint8_t sequence,
+                                  const struct handshake_login *login, struct error *err) MUST_USE;
 
 /*
  * Appends a login. `login->capabilities` decides the layout; auth_response, plugin and attributes

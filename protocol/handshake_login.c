@@ -9,7 +9,7 @@
 /* The fixed part of a login; an SSLRequest is this and nothing more. */
 #define LOGIN_FIXED_SIZE 32
 /* Reserved bytes of it: MariaDB clients put extended capabilities into the last 4. */
-#define LOGIN_FILLER 23
+#define LOGIN_FILLER 19 /* then MariaDB's extended flags, zero from MySQL */
 
 /* Flags that change where the fields of a login lie. */
 #define CAPABILITY_LAYOUT                                                                 \
@@ -172,8 +172,11 @@ static bool login_fixed_read(struct byte_reader *reader, uint32_t *client,
 {
     uint8_t collation;
     if (!byte_reader_u32le(reader, client) || !byte_reader_u32le(reader, &login->max_packet) ||
-        !byte_reader_u8(reader, &collation) || !byte_reader_skip(reader, LOGIN_FILLER))
+        !byte_reader_u8(reader, &collation) || !byte_reader_skip(reader, LOGIN_FILLER) ||
+        !byte_reader_u32le(reader, &login->mariadb_capabilities))
         return false;
+    if (*client & CAPABILITY_LONG_PASSWORD)
+        login->mariadb_capabilities = 0; /* a MySQL client: filler */
     login->collation = collation;
     return true;
 }
@@ -200,20 +203,22 @@ bool handshake_login_read(struct byte_view payload, uint32_t offered, struct han
     return true;
 }
 
-static void login_fixed_append(struct byte_writer *payload, uint32_t capabilities,
-                               uint32_t max_packet, uint16_t collation)
+static void login_fixed_append(struct byte_writer *payload, const struct handshake_login *login,
+                               uint32_t capabilities)
 {
+    bool extended = !(capabilities & CAPABILITY_LONG_PASSWORD);
     byte_writer_u32le(payload, capabilities);
-    byte_writer_u32le(payload, max_packet);
-    byte_writer_u8(payload, (uint8_t)collation);
+    byte_writer_u32le(payload, login->max_packet);
+    byte_writer_u8(payload, (uint8_t)login->collation);
     byte_writer_zeros(payload, LOGIN_FILLER);
+    byte_writer_u32le(payload, extended ? login->mariadb_capabilities : 0);
 }
 
-bool handshake_ssl_request_append(struct buffer *out, uint8_t sequence, uint32_t capabilities,
-                                  uint32_t max_packet, uint16_t collation, struct error *err)
+bool handshake_ssl_request_append(struct buffer *out, uint8_t sequence,
+                                  const struct handshake_login *login, struct error *err)
 {
     struct packet_writer packet = packet_begin(out, sequence);
-    login_fixed_append(&packet.payload, capabilities | CAPABILITY_SSL, max_packet, collation);
+    login_fixed_append(&packet.payload, login, login->capabilities | CAPABILITY_SSL);
     return packet_end(&packet, err);
 }
 
@@ -279,7 +284,7 @@ bool handshake_login_append(struct buffer *out, uint8_t sequence,
         return false;
     struct packet_writer packet = packet_begin(out, sequence);
     struct byte_writer *payload = &packet.payload;
-    login_fixed_append(payload, capabilities, login->max_packet, login->collation);
+    login_fixed_append(payload, login, capabilities);
     byte_writer_cstring(payload, login->user);
     response_append(payload, capabilities, login->auth_response);
     if (capabilities & CAPABILITY_CONNECT_WITH_DB)

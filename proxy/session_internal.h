@@ -82,8 +82,9 @@ struct session {
 
     struct buffer input; /* bytes of an incomplete hello or login packet */
     struct hello_local local;
-    uint8_t client_sequence; /* of the client's next packet in login and CHANGING */
-    uint32_t offered;        /* capabilities in our greeting to the client */
+    uint8_t client_sequence;  /* of the client's next packet in login and CHANGING */
+    uint32_t offered;         /* capabilities in our greeting to the client */
+    uint32_t offered_mariadb; /* MariaDB's extended flags, likewise */
     char offered_plugin[HANDSHAKE_PLUGIN_MAX];
     uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE]; /* ours, in the greeting to the client */
     struct handshake_login login;              /* of the login or change of user under way */

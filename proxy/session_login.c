@@ -151,6 +151,7 @@ static void on_greeted(void *owner, const struct handshake_greeting *upstream)
     handshake_greeting_for_client(upstream, listener_of(session)->starttls, session->scramble,
                                   &greeting);
     session->offered = greeting.capabilities;
+    session->offered_mariadb = greeting.mariadb_capabilities;
     memcpy(session->offered_plugin, greeting.plugin, sizeof session->offered_plugin);
     session->client_sequence = 1;
     buffer_init_fixed(&packet, storage, sizeof storage);
@@ -271,6 +272,7 @@ static void take_login(struct session *session, struct byte_view payload)
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
         return;
     }
+    session->login.mariadb_capabilities &= session->offered_mariadb;
     if (session->login.is_ssl_request) {
         if (session->identified)
             session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "TLS was asked for twice");

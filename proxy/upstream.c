@@ -521,28 +521,12 @@ bool upstream_open(struct upstream_home *home, struct snapshot *snapshot,
     return true;
 }
 
-/* The flags of this leg's login: what the client accepted, and what the login itself needs. */
-static uint32_t login_capabilities(const struct upstream *upstream,
-                                   const struct handshake_login *login)
-{
-    uint32_t offered = upstream->greeting.capabilities;
-    uint32_t flags = login->capabilities & CAPABILITY_END_TO_END & offered;
-    flags |= CAPABILITY_SSL | CAPABILITY_SECURE_CONNECTION;
-    flags |= offered & (CAPABILITY_PLUGIN_AUTH | CAPABILITY_PLUGIN_AUTH_LENENC);
-    if (login->schema[0])
-        flags |= CAPABILITY_CONNECT_WITH_DB;
-    if (login->attributes.length > 0)
-        flags |= offered & CAPABILITY_CONNECT_ATTRS;
-    return flags;
-}
-
 static bool send_ssl_request(struct upstream *upstream, struct error *err)
 {
     const struct handshake_login *login = &upstream->login;
     struct buffer packet;
     buffer_init(&packet, PACKET_LOGIN_MAX);
-    bool sent = handshake_ssl_request_append(&packet, 1, login->capabilities, login->max_packet,
-                                             login->collation, err) &&
+    bool sent = handshake_ssl_request_append(&packet, 1, login, err) &&
                 send_packet(upstream, &packet, err) &&
                 stream_start_tls(upstream->stream, upstream->database->tls,
                                  upstream->database->server_name, err);
@@ -567,7 +551,8 @@ bool upstream_login(struct upstream *upstream, const struct handshake_login *log
     upstream->login.auth_response = byte_view(NULL, 0);
     upstream->login.attributes = byte_view(buffer_bytes(&upstream->login_attributes),
                                            buffer_length(&upstream->login_attributes));
-    upstream->login.capabilities = login_capabilities(upstream, login);
+    upstream->login.capabilities = capability_login(
+        upstream->greeting.capabilities, login->capabilities, true, login->schema[0] != '\0');
     upstream->capabilities = upstream->login.capabilities;
     start_timer(upstream, upstream->snapshot->settings.proxy.limits.upstream_timeout_ms);
     if (!move(upstream, STATE_SECURING))

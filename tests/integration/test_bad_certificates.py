@@ -132,8 +132,8 @@ def test_starttls_listener_refuses_bad_certificates(stack, bot):
     refused(log_in)
 
 
-def test_tls_12_without_certificate_and_old_versions(stack):
-    """TLS 1.1 and older are not spoken at all."""
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_tls_12_is_spoken_and_older_versions_are_not(stack):
     context = wire.client_context(stack.certificates, "ci-1")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with socket.create_connection(("127.0.0.1", stack.proxy.plain_port), 10) as sock:

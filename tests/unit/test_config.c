@@ -852,11 +852,12 @@ static void assert_file_refused(const char *path, enum error_code code, const ch
 
 Test(config_file, says_why_it_cannot_be_read)
 {
-    assert_file_refused("/nowhere/c.json", ERROR_SYSTEM,
-                        "cannot open the configuration /nowhere/c.json: No such file or directory");
-    assert_file_refused("/", ERROR_SYSTEM, "the configuration /: cannot be read: Is a directory");
-    assert_file_refused("", ERROR_SYSTEM,
-                        "cannot open the configuration : No such file or directory");
+    assert_file_refused(
+        "/nowhere/c.json", ERROR_CONFIG,
+        "the configuration /nowhere/c.json: cannot be opened: No such file or directory");
+    assert_file_refused("/", ERROR_CONFIG, "the configuration /: cannot be read: Is a directory");
+    assert_file_refused("", ERROR_CONFIG,
+                        "the configuration : cannot be opened: No such file or directory");
     assert_file_refused("/dev/zero", ERROR_CONFIG,
                         "/dev/zero:1:1: the file is larger than 4194304 bytes");
     assert_file_refused("/dev/null", ERROR_CONFIG,

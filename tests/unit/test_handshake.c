@@ -241,7 +241,7 @@ Test(greeting, for_the_client_is_the_upstreams_with_our_scramble)
 }
 
 /* TRAPS.md, Handshake (PX #3992): bit 0 stays clear as MariaDB has it, and the filler is zero. */
-Test(greeting, for_the_client_of_mariadb_has_no_extended_capabilities)
+Test(greeting, for_the_client_of_mariadb_has_the_extended_flags_that_we_understand)
 {
     struct handshake_greeting upstream = greeting_of(MARIADB_10_11_19), ours;
     struct buffer out;
@@ -250,7 +250,7 @@ Test(greeting, for_the_client_of_mariadb_has_no_extended_capabilities)
     cr_assert(handshake_greeting_append(&out, &ours, NULL));
     expect_hex(&out, "64000000"
                      "0a352e352e352d31302e31312e31392d4d6172696144422d302b64656231327531000d000000"
-                     "616263646566676800def7080200ff011500000000000000000000"
+                     "616263646566676800def7080200ff01150000000000000c000000"
                      "696a6b6c6d6e6f707172737400"
                      "6d7973716c5f6e61746976655f70617373776f726400");
     buffer_release(&out);

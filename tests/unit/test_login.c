@@ -368,12 +368,36 @@ Test(ssl_request, that_we_write_reads_back)
     struct buffer out;
     struct handshake_login login;
     buffer_init(&out, 100);
-    cr_assert(
-        handshake_ssl_request_append(&out, 1, CAPABILITY_PROTOCOL_41, 1u << 24, 2304 + 45, NULL));
+    const struct handshake_login request = {
+        .capabilities = CAPABILITY_PROTOCOL_41, .max_packet = 1u << 24, .collation = 2304 + 45};
+    cr_assert(handshake_ssl_request_append(&out, 1, &request, NULL));
     expect_hex(&out, "20000001" FIXED("000a0000"));
     cr_assert(handshake_login_read(payload_in(&out, 1), OFFERED | CAPABILITY_SSL, &login, NULL));
     cr_assert(login.is_ssl_request);
     buffer_release(&out);
+}
+
+/* MariaDB's server reads the last 4 filler bytes only from a client that leaves bit 0 clear, and a
+ * MySQL client's filler must not be taken for flags. (MariaDB manual, "Connection".) */
+Test(login, extended_flags_go_with_a_clear_bit_0)
+{
+    const uint32_t understood = CAPABILITY_MARIADB_END_TO_END;
+    for (int mysql = 0; mysql <= 1; mysql++) {
+        struct buffer out;
+        struct handshake_login login;
+        const struct handshake_login request = {
+            .capabilities = CAPABILITY_PROTOCOL_41 | (mysql ? CAPABILITY_LONG_PASSWORD : 0),
+            .mariadb_capabilities = understood};
+        buffer_init(&out, 100);
+        cr_assert(handshake_ssl_request_append(&out, 1, &request, NULL));
+        cr_assert_eq(out.storage[out.end - 4], mysql ? 0 : understood);
+        if (mysql)
+            out.storage[out.end - 4] = 0xFF; /* filler of a careless client */
+        cr_assert(
+            handshake_login_read(payload_in(&out, 1), OFFERED | CAPABILITY_SSL, &login, NULL));
+        cr_assert_eq(login.mariadb_capabilities, mysql ? 0 : understood);
+        buffer_release(&out);
+    }
 }
 
 /* ---- what we write as a client ---- */

@@ -139,7 +139,7 @@ Test(proxy_settings, refuses_a_file_that_is_not_there)
     struct config *config = NULL;
     struct error err = {0};
     cr_assert_not(settings_load("/nonexistent/proxy.conf", &settings, &config, &err));
-    cr_assert_eq(err.code, ERROR_SYSTEM);
+    cr_assert_eq(err.code, ERROR_CONFIG);
     cr_assert_not_null(strstr(err.message, "/nonexistent/proxy.conf"), "%s", err.message);
     cr_assert_null(config);
 }
