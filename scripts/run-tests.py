@@ -18,7 +18,9 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LOGS = ROOT / "build" / "test-logs"
-PARTS = ("unit", "fuzz", "format", "integration")
+PARTS = ("format", "unit", "fuzz", "tidy", "integration")
+# What clang-tidy looks at: our sources, by their folders.
+SOURCES = r"/(base|protocol|tls|authz|audit|proxy|tunnel|cli)/[^/]*\.c$"
 FUZZ_SECONDS = 20
 FUZZ_MEGABYTES = 2048
 HEARTBEAT_SECONDS = 30
@@ -235,6 +237,18 @@ def formatting():
     summary.add("format check", 1 - bad, bad, 0, time.monotonic() - began)
 
 
+def tidy():
+    """clang-tidy, with the compile commands of the one build that clang makes."""
+    began = time.monotonic()
+    if not build(FUZZ):
+        return
+    code, log = run("clang-tidy", ["run-clang-tidy-14", "-quiet", "-p", FUZZ.folder, "-j", JOBS, SOURCES], "tidy")
+    if code != 0:
+        show_end(log, 30)
+        summary.failures.append("clang-tidy: see .clang-tidy for what is asked, and why")
+    summary.add("clang-tidy", int(code == 0), int(code != 0), 0, time.monotonic() - began)
+
+
 def read_junit(report, name):
     """Counts of a pytest run; remembers failures and the reasons of skips."""
     passed = failed = skipped = 0
@@ -299,6 +313,8 @@ def main():
             unit(which)
     if "fuzz" in parts and not (options.quick and options.only is None):
         fuzz()
+    if "tidy" in parts and not (options.quick and options.only is None):
+        tidy()
     if "integration" in parts:
         for which in builds:
             integration(which, extra)
