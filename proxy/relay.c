@@ -100,7 +100,16 @@ bool relay_idle(const struct session *session)
 bool relay_answers_due(const struct session *session)
 {
     const struct relay *relay = session->relay;
-    return relay && (response_expected(relay->tracker) > 0 || relay->parked.full);
+    if (session->holds != 0)
+        return true; /* the client may not go on */
+    if (!relay)
+        return false;
+    /* A command, or a file, that is still coming: its answer is not due before its end. */
+    const struct exchange *coming = relay->infile_coming ? relay->infile
+                                    : relay->discarding  ? NULL
+                                                         : relay->streaming;
+    bool answered = coming && command_kind(coming->command)->reply != REPLY_NONE;
+    return response_expected(relay->tracker) > (answered ? 1 : 0);
 }
 
 bool relay_between_commands(const struct session *session)

@@ -101,7 +101,7 @@ size_t relay_upstream_data(struct session *session, const uint8_t *data, size_t 
 void relay_unpark(struct session *session);
 /* Whether nothing is on its way. */
 bool relay_idle(const struct session *session);
-/* Whether answers are due, or a command waits for something other than the client. */
+/* Whether it is not the client's turn: answers are due, or it may not go on. */
 bool relay_answers_due(const struct session *session);
 /* Whether the database has been sent whole commands only. */
 bool relay_between_commands(const struct session *session);

@@ -82,8 +82,10 @@ void session_hold_client(struct session *session, enum session_hold why)
 void session_release_client(struct session *session, enum session_hold why)
 {
     session->holds &= ~(unsigned)why;
-    if (session->holds == 0 && session->client && session->state < SESSION_ENDING)
+    if (session->holds == 0 && session->client && session->state < SESSION_ENDING) {
+        session->last_activity_us = clock_monotonic_us(); /* its silence counts from now */
         stream_resume(session->client);
+    }
 }
 
 /* A connection that nobody has used yet, such as those that tunnels keep ready, goes without a

@@ -18,13 +18,13 @@ from harness.sallyport import SANITIZER
 
 @pytest.fixture
 def start(mariadb, start_proxy):
-    """start(limits, role_limits): a proxy with one worker, so that all sessions share one queue of the log."""
+    """start(limits, role_limits, role): a proxy with one worker, so that all sessions share one queue of the log."""
 
-    def begin(limits=None, role_limits=None):
+    def begin(limits=None, role_limits=None, role=1):
         def change(configuration):
             configuration["proxy"]["workers"] = 1
             configuration["proxy"]["limits"] = limits or {}
-            configuration["roles"][1]["limits"] = role_limits or {}
+            configuration["roles"][role]["limits"] = role_limits or {}
 
         return start_proxy(mariadb.port, change)
 
@@ -126,10 +126,10 @@ def test_session_that_waits_is_not_idle(start):
 
 def test_login_that_waits_is_not_idle(start):
     """Nor is a login idle whose session.start has to wait: the client gets its OK when there is room again."""
-    proxy = start(role_limits={"idle_timeout": "1s"})
+    proxy = start(role_limits={"idle_timeout": "1s"}, role=0)
     with sessions(proxy, 3) as three:
         pad(proxy, three[0])
-        with wire.dial(proxy.plain_port, proxy.certificates, "report-1") as late:
+        with wire.dial(proxy.plain_port, proxy.certificates, "ci-1") as late:
             with full_disk(proxy):
                 fill_up(three)
                 # Refusals are records too: they take what room is left.
@@ -138,8 +138,8 @@ def test_login_that_waits_is_not_idle(start):
                         with wire.dial(proxy.plain_port, proxy.certificates, "expired") as refused:
                             refused.at_end()
                 late.expect()
-                late.send(wire.login_response("writer", "shop"))
-                assert waits(late, 1.5)
+                late.send(wire.login_response("reader", "shop"))
+                assert waits(late, 1.3)
             assert late.expect()[:1] == b"\0"
             assert wire.query(late, "SELECT 1") == [b"\x011"]
 
