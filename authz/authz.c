@@ -22,7 +22,7 @@
  * refuses it in USE and at login; no role lets it through. */
 #define RAW_NAME_PREFIX "#mysql50#"
 
-/* ---- texts ---- */
+/* --- texts --- */
 
 /* The names in a text come from peers: it must stay one line of valid UTF-8, whatever they hold. */
 static void clean_text(char *text)
@@ -65,7 +65,7 @@ static void list_roles(const struct authz_roles *roles, char text[ROLE_LIST_MAX]
     }
 }
 
-/* ---- matching ---- */
+/* --- matching --- */
 
 static bool any_glob(const struct authz_globs *globs, const char *text)
 {
@@ -111,7 +111,7 @@ static bool schema_allowed(const struct authz_rules *allow, const struct authz_r
     return !request->schema || any_glob(&allow->schemas, request->schema);
 }
 
-/* ---- deny rules ---- */
+/* --- deny rules --- */
 
 static void lower_ascii(char *to, const char *from, size_t length)
 {
@@ -192,7 +192,7 @@ static bool deny_any_role(const struct authz_roles *roles, const struct authz_re
     return false;
 }
 
-/* ---- decisions ---- */
+/* --- decisions --- */
 
 static uint64_t lesser_limit(uint64_t a, uint64_t b)
 {
@@ -279,7 +279,7 @@ void authz_decide(const struct authz_roles *roles, const struct authz_request *r
         say_not_allowed(roles, request, &reach, out);
 }
 
-/* ---- features ---- */
+/* --- features --- */
 
 static const char *feature_text(enum authz_feature feature)
 {
@@ -335,7 +335,7 @@ void authz_decide_feature(const struct authz_roles *roles, const struct authz_re
             request->database, names);
 }
 
-/* ---- any schema ---- */
+/* --- any schema --- */
 
 static bool allows_every_schema(const struct authz_rules *allow)
 {

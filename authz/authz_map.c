@@ -8,7 +8,7 @@
 #include "authz/authz_policy.h"
 #include "base/glob.h"
 
-/* ---- globs on URIs ---- */
+/* --- globs on URIs --- */
 
 /* What one element of a pattern matches: a byte, or one of these. */
 enum { ANY_BYTE = 256, ANY_SEGMENT, ANY_TEXT };
@@ -73,7 +73,7 @@ bool authz_uri_match(const char *pattern, const char *uri)
     return reached[count];
 }
 
-/* ---- mappings ---- */
+/* --- mappings --- */
 
 static bool attribute_matches(const struct authz_attribute_rule *rule,
                               const struct authz_subject *subject)

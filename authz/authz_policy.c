@@ -8,7 +8,7 @@
 #include "base/glob.h"
 #include "base/suggest.h"
 
-/* ---- memory ---- */
+/* --- memory --- */
 
 struct authz_block {
     struct authz_block *next;
@@ -70,7 +70,7 @@ const struct authz_role *authz_policy_role(const struct authz_policy *policy, co
     return NULL;
 }
 
-/* ---- roles ---- */
+/* --- roles --- */
 
 /* Where the elements that are compiled stand, for messages. */
 struct section {
@@ -220,7 +220,7 @@ static bool compile_role(struct authz_policy *policy, const struct config *confi
     return true;
 }
 
-/* ---- mappings ---- */
+/* --- mappings --- */
 
 static bool find_role(const struct authz_policy *policy, const struct config *config,
                       const struct authz_mapping_config *mapping, size_t index,
@@ -309,7 +309,7 @@ static bool compile_mapping(struct authz_policy *policy, const struct config *co
     return true;
 }
 
-/* ---- the policy ---- */
+/* --- the policy --- */
 
 static bool check_counts(const struct config *config, const struct authz_role_config *roles,
                          size_t role_count, const struct authz_mapping_config *mappings,

@@ -16,7 +16,7 @@
 
 #define VERSION_DIGITS_MAX 6 /* MariaDB takes 5 or 6, MySQL 9.x 6 before white space and else 5 */
 
-/* ---- the set of readers ---- */
+/* --- the set of readers --- */
 
 static void give_up(struct use_scan *scan)
 {
@@ -96,7 +96,7 @@ static void tidy_readers(struct use_scan *scan)
         scan->done = true;
 }
 
-/* ---- what bytes are ---- */
+/* --- what bytes are --- */
 
 static bool is_high(uint8_t byte)
 {
@@ -140,7 +140,7 @@ static bool knows_ascii(const struct use_scan *scan, const struct use_scan_reade
     return promised(scan, reader, USE_SCAN_ASCII | USE_SCAN_UTF8);
 }
 
-/* ---- names ---- */
+/* --- names --- */
 
 static void name_begin(struct use_scan *scan)
 {
@@ -185,7 +185,7 @@ static void name_finish(struct use_scan *scan)
         memcpy(scan->schemas[scan->count++], scan->name, scan->name_size + 1);
 }
 
-/* ---- words ---- */
+/* --- words --- */
 
 static bool word_is(const struct use_scan_reader *reader, const char *word)
 {
@@ -307,7 +307,7 @@ static void take_dollar(struct use_scan *scan, struct use_scan_reader *reader)
         reader->mode = DOLLAR;
 }
 
-/* ---- code ---- */
+/* --- code --- */
 
 static void finish_statement(struct use_scan *scan, struct use_scan_reader *reader)
 {
@@ -454,7 +454,7 @@ static void step_dash_dash(struct use_scan *scan, struct use_scan_reader *reader
     }
 }
 
-/* ---- quotes ---- */
+/* --- quotes --- */
 
 /* The byte that could be escaped is not, when nothing says so. */
 static uint8_t backslash_means(const struct use_scan *scan, const struct use_scan_reader *reader)
@@ -507,7 +507,7 @@ static void step_quoted(struct use_scan *scan, struct use_scan_reader *reader, u
         reader->pending = backslash_means(scan, reader);
 }
 
-/* ---- comments ---- */
+/* --- comments --- */
 
 static void open_executable(struct use_scan *scan, struct use_scan_reader *reader)
 {
@@ -609,7 +609,7 @@ static void step_dollar(struct use_scan *scan, struct use_scan_reader *reader, u
     }
 }
 
-/* ---- the automaton ---- */
+/* --- the automaton --- */
 
 static void step_pending_token(struct use_scan *scan, struct use_scan_reader *reader, uint8_t byte)
 {

@@ -21,8 +21,7 @@
 /* Rendered bound values that an idle session may keep room for. */
 #define RELAY_KEEP_PARAMS 4096
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 void relay_follow_policy(struct session *session)
 {
@@ -123,8 +122,7 @@ bool relay_error_place(const struct session *session, uint8_t *sequence)
     return session->relay && response_at_boundary(session->relay->tracker, sequence);
 }
 
-/* --- parking -----------------------------------------------------------------------------------
- */
+/* --- parking --- */
 
 static bool keep(struct buffer *buffer, struct byte_view bytes)
 {
@@ -154,8 +152,7 @@ static void park(struct session *session, enum command_event event,
     }
 }
 
-/* --- sending -----------------------------------------------------------------------------------
- */
+/* --- sending --- */
 
 static bool send_upstream(struct session *session, struct byte_view raw)
 {
@@ -274,8 +271,7 @@ static void allow(struct session *session, enum command_event event,
         (void)send_upstream(session, piece->raw);
 }
 
-/* --- refusing ----------------------------------------------------------------------------------
- */
+/* --- refusing --- */
 
 /* Writes the ERRs of ours whose turn has come. */
 bool relay_write_injected(struct session *session)
@@ -335,8 +331,7 @@ static void deny(struct session *session, enum command_event event, const struct
                      verdict->reason);
 }
 
-/* --- a command ---------------------------------------------------------------------------------
- */
+/* --- a command --- */
 
 /* What the policy says, and whether the bound values can be read: what cannot be is never sent. */
 static void judge(struct session *session, enum command_event event,
@@ -414,8 +409,7 @@ static void take_command(struct session *session, enum command_event event,
         allow(session, event, piece, exchange);
 }
 
-/* --- the pieces of a long command ---------------------------------------------------------------
- */
+/* --- the pieces of a long command --- */
 
 static bool has_scan(const struct exchange *exchange)
 {
@@ -505,8 +499,7 @@ static void take_piece(struct session *session, enum command_event event,
         end_streamed(session, exchange, piece->last_sequence);
 }
 
-/* --- the client's bytes --------------------------------------------------------------------------
- */
+/* --- the client's bytes --- */
 
 void relay_unpark(struct session *session)
 {

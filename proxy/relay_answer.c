@@ -132,8 +132,7 @@ static void end_answer(struct session *session)
     exchange_give(session->worker, exchange);
 }
 
-/* --- the stream ---------------------------------------------------------------------------------
- */
+/* --- the stream --- */
 
 /* The part of the input that goes to the client and has not gone yet: [from, to). */
 struct outgoing {

@@ -21,8 +21,7 @@ static const char *event_name(uint8_t command)
     }
 }
 
-/* --- bound values ------------------------------------------------------------------------------
- */
+/* --- bound values --- */
 
 static void add_value(void *arg, const struct value *value)
 {
@@ -93,8 +92,7 @@ bool relay_decode_values(struct session *session, enum command_event event,
     return true;
 }
 
-/* --- the intent --------------------------------------------------------------------------------
- */
+/* --- the intent --- */
 
 /* Commands whose payload behind the command byte is a text to record: SQL, or a name. */
 static bool has_text(uint8_t command)
@@ -163,8 +161,7 @@ bool relay_record(struct session *session, enum command_event event,
                        err);
 }
 
-/* --- the outcome -------------------------------------------------------------------------------
- */
+/* --- the outcome --- */
 
 static void finish(struct session *session, struct exchange *exchange,
                    const struct audit_outcome *outcome)

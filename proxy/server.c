@@ -28,8 +28,7 @@ struct server {
     bool draining;
 };
 
-/* --- sockets -------------------------------------------------------------------------------------
- */
+/* --- sockets --- */
 
 static int open_socket(const struct addrinfo *address, struct error *err)
 {
@@ -109,8 +108,7 @@ static bool bind_listeners(const struct server *server, int *sockets, struct err
     return true;
 }
 
-/* --- workers -------------------------------------------------------------------------------------
- */
+/* --- workers --- */
 
 static bool start_bound(struct server *server, int *sockets, struct error *err)
 {
@@ -154,8 +152,7 @@ static void join_workers(struct server *server)
         worker_join(&server->workers[i]);
 }
 
-/* --- signals -------------------------------------------------------------------------------------
- */
+/* --- signals --- */
 
 static void on_hangup(uv_signal_t *handle, int number)
 {

@@ -96,7 +96,7 @@ static bool is_unused(const struct session *session)
            (session->state == SESSION_HELLO && buffer_length(&session->input) == 0);
 }
 
-/* --- the end --------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 static void session_free(struct session *session)
 {
@@ -267,7 +267,7 @@ bool session_write_buffer(struct session *session, const struct buffer *buffer)
 /* Wall time can be set: what depends on it is looked at again at least this often. */
 #define TIMER_MAX_MS 60000
 
-/* --- time ------------------------------------------------------------------------------------ */
+/* --- time --- */
 
 static int64_t idle_left_ms(const struct session *session, int64_t now_us)
 {
@@ -375,7 +375,7 @@ void session_arm_timer(struct session *session)
         uv_timer_start(&session->timer, on_timer, due > 0 ? (uint64_t)due : 1, 0);
 }
 
-/* --- events of the client's stream ------------------------------------------------------------ */
+/* --- events of the client's stream --- */
 
 static void on_secured(struct stream *stream, void *arg)
 {
@@ -470,7 +470,7 @@ static const struct stream_events client_events = {
     .closed = on_closed,
 };
 
-/* --- the beginning ---------------------------------------------------------------------------- */
+/* --- the beginning --- */
 
 /* Unique over restarts and proxies without any state: 6 random bytes and a count. */
 static void name_session(struct session *session)
@@ -563,8 +563,7 @@ void session_accept(struct listener *listener)
     log_leave(previous);
 }
 
-/* --- what the worker asks for ------------------------------------------------------------------
- */
+/* --- what the worker asks for --- */
 
 static bool session_keeps_database(const struct session *session, struct error *err)
 {

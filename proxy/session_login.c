@@ -24,7 +24,7 @@ static void wait_for(struct session *session, enum session_state state)
                     session_state_name(state));
 }
 
-/* --- the certificate and the hello ------------------------------------------------------------ */
+/* --- the certificate and the hello --- */
 
 /* The policy is asked as soon as the database is known: nobody without a role makes us dial. */
 static void admit(struct session *session, const char *database)
@@ -129,8 +129,7 @@ static void take_hello(struct session *session)
         admit(session, hello.database);
 }
 
-/* --- the greeting ------------------------------------------------------------------------------
- */
+/* --- the greeting --- */
 
 static void random_scramble(uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE])
 {
@@ -162,8 +161,7 @@ static void on_greeted(void *owner, const struct handshake_greeting *upstream)
     log_leave(previous);
 }
 
-/* --- the client's login ------------------------------------------------------------------------
- */
+/* --- the client's login --- */
 
 static void start_upstream_login(struct session *session)
 {
@@ -360,8 +358,7 @@ size_t session_login_data(struct session *session, const uint8_t *data, size_t l
     return length;
 }
 
-/* --- the database's answer ---------------------------------------------------------------------
- */
+/* --- the database's answer --- */
 
 /* The OK packet goes to the client with the sequence id of its own leg. */
 bool session_send_ok(struct session *session, struct byte_view ok)

@@ -12,7 +12,7 @@
 /* Connections that wait to be accepted, for each listener of each worker. */
 #define LISTEN_BACKLOG 1024
 
-/* --- the list of sessions --------------------------------------------------------------------- */
+/* --- the list of sessions --- */
 
 void worker_add_session(struct worker *worker, struct session *session)
 {
@@ -99,8 +99,7 @@ void worker_remove_session(struct worker *worker, struct session *session)
     go_on_draining(worker);
 }
 
-/* --- what the main thread asks for --------------------------------------------------------------
- */
+/* --- what the main thread asks for --- */
 
 static void take_snapshot(struct worker *worker, struct snapshot *snapshot)
 {
@@ -186,8 +185,7 @@ void worker_stop(struct worker *worker)
     poke(worker);
 }
 
-/* --- listening ----------------------------------------------------------------------------------
- */
+/* --- listening --- */
 
 static void on_connection(uv_stream_t *stream, int status)
 {

@@ -8,8 +8,7 @@
 #include "protocol/command.h"
 #include "tests/unit/proxy_support.h"
 
-/* --- events of a peer's stream -------------------------------------------------------------------
- */
+/* --- events of a peer's stream --- */
 
 static void on_connected(struct stream *stream, void *owner)
 {
@@ -295,8 +294,7 @@ void peer_reset(struct peer *peer)
     STAGE_UNTIL(peer->stage, peer->closed);
 }
 
-/* --- steps of a session --------------------------------------------------------------------------
- */
+/* --- steps of a session --- */
 
 void peer_greet_with(struct peer *database, const char *plugin, uint32_t capabilities)
 {

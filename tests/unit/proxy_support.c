@@ -15,8 +15,7 @@
 #include "base/log.h"
 #include "protocol/command.h"
 
-/* --- files ---------------------------------------------------------------------------------------
- */
+/* --- files --- */
 
 static char files_directory[64];
 
@@ -81,8 +80,7 @@ void files_remove(void)
     files_directory[0] = '\0';
 }
 
-/* --- the stage -----------------------------------------------------------------------------------
- */
+/* --- the stage --- */
 
 static struct tls_context *database_context(void)
 {

@@ -29,8 +29,7 @@
 #include "tests/unit/tls_support.h"
 #include "tls/hello.h"
 
-/* --- files: a directory of the test's own that looks like that of scripts/make-test-certs --------
- */
+/* --- files: a directory of the test's own that looks like that of scripts/make-test-certs --- */
 
 /* directory/name, in one of a few static buffers. The directory is made when it is first asked for.
  */

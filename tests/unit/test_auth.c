@@ -35,7 +35,7 @@ static void expect_hex(const void *data, size_t length, const char *hex)
     cr_assert_arr_eq((const uint8_t *)data, bytes.data, length);
 }
 
-/* ---- the primitives ---- */
+/* --- the primitives --- */
 
 Test(auth_crypto, digests_are_the_published_ones)
 {
@@ -102,7 +102,7 @@ Test(auth_crypto, random_differs_and_wipe_clears)
     cr_assert_arr_eq(first, zeros, sizeof first);
 }
 
-/* ---- the client's side ---- */
+/* --- the client's side --- */
 
 struct client {
     struct auth_client auth;
@@ -529,7 +529,7 @@ Test(auth_client, wipe_leaves_nothing_and_may_come_twice)
     auth_client_wipe(&zeros);
 }
 
-/* ---- the server's side ---- */
+/* --- the server's side --- */
 
 struct server {
     struct auth_server auth;
@@ -686,7 +686,7 @@ Test(auth_server, change_user_always_switches_clients_with_plugins)
     expect_served(&server, AUTH_ACCEPTED, "");
 }
 
-/* ---- both sides together ---- */
+/* --- both sides together --- */
 
 /* Our client against our server, over every pair of plugins and passwords that a bot may have. */
 Test(auth, our_client_gets_through_our_server)

@@ -57,7 +57,7 @@ static void denies(const struct world *world, const char *database, const char *
     "{\"name\": \"reader\", \"allow\": {\"databases\": [\"shop\"], \"mysql_users\": [\"ro\"], " \
     "\"schemas\": [\"shop\", \"s*\"]}}"
 
-/* ---- deciding ---- */
+/* --- deciding --- */
 
 Test(authz, allows_what_one_role_allows)
 {
@@ -321,7 +321,7 @@ Test(authz, hostile_texts_take_linear_time)
     authz_policy_unref(world.policy);
 }
 
-/* ---- limits ---- */
+/* --- limits --- */
 
 Test(authz, the_tightest_limits_of_the_allowing_roles_hold)
 {
@@ -346,7 +346,7 @@ Test(authz, the_tightest_limits_of_the_allowing_roles_hold)
     authz_policy_unref(world.policy);
 }
 
-/* ---- features ---- */
+/* --- features --- */
 
 #define FEATURED(name, user, allow, deny)                                                    \
     "{\"name\": \"" name "\", \"allow\": {\"databases\": \"shop\", \"mysql_users\": \"" user \
@@ -391,7 +391,7 @@ Test(authz, a_denied_feature_is_denied)
     authz_policy_unref(world.policy);
 }
 
-/* ---- any schema ---- */
+/* --- any schema --- */
 
 static bool any_schema(const char *roles, const char *names, const char *user)
 {
@@ -433,7 +433,7 @@ Test(authz, a_star_with_more_is_not_every_schema)
     }
 }
 
-/* ---- sharing ---- */
+/* --- sharing --- */
 
 static void *use_policy(void *argument)
 {

@@ -20,7 +20,7 @@ static void refuses(const char *text, const char *position, const char *words)
     cr_assert_not_null(strstr(err.message, words), "%s", err.message);
 }
 
-/* ---- mapping ---- */
+/* --- mapping --- */
 
 #define ROLES "\"roles\": [{\"name\": \"a\"}, {\"name\": \"b\"}, {\"name\": \"c d\"}]"
 
@@ -263,7 +263,7 @@ Test(authz, more_roles_than_a_bot_may_hold_are_refused)
     authz_policy_unref(policy);
 }
 
-/* ---- configuration mistakes ---- */
+/* --- configuration mistakes --- */
 
 Test(authz_config, accepts_nothing)
 {

@@ -41,7 +41,7 @@ static enum error_code greeting_error(const char *hex, struct error *err)
 
 static const uint8_t our_scramble[HANDSHAKE_SCRAMBLE_SIZE] = "abcdefghijklmnopqrst";
 
-/* ---- greetings ---- */
+/* --- greetings --- */
 
 Test(greeting, reads_mariadb)
 {
@@ -190,7 +190,7 @@ Test(greeting, refuses_names_that_are_too_long_or_not_printable)
     cr_assert_eq(greeting_error(hex, NULL), ERROR_MALFORMED);
 }
 
-/* ---- capabilities across the legs ---- */
+/* --- capabilities across the legs --- */
 
 Test(capability, offer_is_what_upstream_has_and_we_understand)
 {
@@ -288,7 +288,7 @@ Test(greeting, of_our_own_reads_back)
     buffer_release(&out);
 }
 
-/* ---- AuthSwitchRequest ---- */
+/* --- AuthSwitchRequest --- */
 
 static bool switch_read(const char *hex, char plugin[HANDSHAKE_PLUGIN_MAX], size_t *data,
                         enum error_code *code)

@@ -8,7 +8,7 @@
 
 #include "protocol_support.h"
 
-/* ---- logins ---- */
+/* --- logins --- */
 
 #define OFFERED                                       \
     ((CAPABILITY_END_TO_END | CAPABILITY_LEG_LOCAL) & \
@@ -338,7 +338,7 @@ Test(login, refuses_every_truncation)
     }
 }
 
-/* ---- SSLRequest ---- */
+/* --- SSLRequest --- */
 
 Test(ssl_request, is_exactly_the_fixed_part_with_the_bit)
 {
@@ -400,7 +400,7 @@ Test(login, extended_flags_go_with_a_clear_bit_0)
     }
 }
 
-/* ---- what we write as a client ---- */
+/* --- what we write as a client --- */
 
 static const struct handshake_login sample = {
     .capabilities = CAPABILITY_PROTOCOL_41 | CAPABILITY_SECURE_CONNECTION |
@@ -498,7 +498,7 @@ Test(login, that_does_not_fit_its_buffer_leaves_it_alone)
     cr_assert_eq(buffer_length(&out), 0);
 }
 
-/* ---- COM_CHANGE_USER ---- */
+/* --- COM_CHANGE_USER --- */
 
 static bool change_read(const char *hex, uint32_t capabilities, struct handshake_login *login)
 {

@@ -39,8 +39,7 @@ Test(proxy_login, works_and_says_goodbye)
     close_stage("session.end", "client_quit", "");
 }
 
-/* --- CLIENT_TLS ----------------------------------------------------------------------------------
- */
+/* --- CLIENT_TLS --- */
 
 Test(proxy_login, plaintext_where_tls_is_due_ends_it)
 {
@@ -87,8 +86,7 @@ Test(proxy_login, certificates_that_are_no_good_dial_nothing)
     refuses_bot("wrong-usage");
 }
 
-/* --- HELLO ---------------------------------------------------------------------------------------
- */
+/* --- HELLO --- */
 
 static void refuses_hello(const void *frame, size_t length, const char *words)
 {
@@ -171,8 +169,7 @@ Test(proxy_login, unknown_and_denied_databases_look_alike)
     cr_assert_str_eq(name + strlen("stock"), end + strlen("shop"));
 }
 
-/* --- DIALLING ------------------------------------------------------------------------------------
- */
+/* --- DIALLING --- */
 
 Test(proxy_login, client_is_told_when_the_login_takes_too_long)
 {
@@ -212,8 +209,7 @@ Test(proxy_login, client_that_leaves_while_the_database_is_dialled)
     close_stage("session.denied", "client_closed", "");
 }
 
-/* --- LOGIN ---------------------------------------------------------------------------------------
- */
+/* --- LOGIN --- */
 
 static void client_logs_in_with(const void *bytes, size_t length, unsigned code, const char *words)
 {
@@ -345,8 +341,7 @@ Test(proxy_login, users_and_schemas_that_no_role_allows)
     refuses_login("root", "secret", 1045, "root");
 }
 
-/* --- AUTH ----------------------------------------------------------------------------------------
- */
+/* --- AUTH --- */
 
 /* The client names a plugin that the proxy does not speak, and is asked to switch. */
 static void open_to_switch(const char *limits, struct peer **client, struct peer **database)
@@ -403,8 +398,7 @@ Test(proxy_login, client_that_never_answers_a_switch)
     close_stage("session.denied", "login_timeout", "");
 }
 
-/* --- capabilities --------------------------------------------------------------------------------
- */
+/* --- capabilities --- */
 
 Test(proxy_login, local_files_are_cleared_unless_a_role_allows_them)
 {
@@ -429,8 +423,7 @@ Test(proxy_login, local_files_are_cleared_unless_a_role_allows_them)
     stage_close(&stage);
 }
 
-/* --- limits --------------------------------------------------------------------------------------
- */
+/* --- limits --- */
 
 Test(proxy_login, sessions_past_the_bots_limit_are_refused)
 {
@@ -468,8 +461,7 @@ Test(proxy_login, connections_past_the_limits_are_dropped)
     stage_close(&stage);
 }
 
-/* --- STARTTLS ------------------------------------------------------------------------------------
- */
+/* --- STARTTLS --- */
 
 static const uint8_t ssl_request[] = {32, 0, 0, 1, 0x01, 0xaa, 0x0a, 0x01, 0, 0, 0, 1,
                                       45, 0, 0, 0, 0,    0,    0,    0,    0, 0, 0, 0,

@@ -25,8 +25,7 @@ static void close_stage(const char *event, const char *reason, const char *words
     files_remove();
 }
 
-/* --- DIALLING ------------------------------------------------------------------------------------
- */
+/* --- DIALLING --- */
 
 Test(proxy_upstream, database_that_refuses_the_connection)
 {
@@ -113,8 +112,7 @@ Test(proxy_upstream, database_that_says_more_than_its_greeting)
     close_stage("session.denied", "upstream_protocol", "out of turn");
 }
 
-/* --- UPSTREAM_LOGIN ------------------------------------------------------------------------------
- */
+/* --- UPSTREAM_LOGIN --- */
 
 Test(proxy_upstream, database_without_tls_gets_no_login)
 {
@@ -301,8 +299,7 @@ Test(proxy_upstream, password_from_a_file_answers_a_switch)
     close_stage("session.end", "draining", "");
 }
 
-/* --- retirement ----------------------------------------------------------------------------------
- */
+/* --- retirement --- */
 
 Test(proxy_upstream, retiring_connection_answers_a_server_that_asks_on)
 {

@@ -408,7 +408,7 @@ Test(use_scan, where_the_text_is_cut_makes_no_difference)
     }
 }
 
-/* ---- limits ---- */
+/* --- limits --- */
 
 Test(use_scan, too_many_schemas_are_unclear)
 {
@@ -441,7 +441,7 @@ Test(use_scan, too_long_names_are_unclear)
     cr_assert(scan.unclear, "a plain one too");
 }
 
-/* ---- stopping early ---- */
+/* --- stopping early --- */
 
 /* How many bytes a scanner takes before it is done, fed one by one; 0: not before the end. */
 static size_t done_after(const char *text, unsigned flags)
@@ -502,7 +502,7 @@ Test(use_scan, too_many_readings_are_unclear)
     cr_assert_str_eq(result(TEXT(text), 0), UNCLEAR);
 }
 
-/* ---- what real clients send ---- */
+/* --- what real clients send --- */
 
 Test(use_scan, ordinary_texts_are_clear)
 {
