@@ -33,7 +33,8 @@
 #define AUDIT_LANE_SIZE (16 * 1024 * 1024)
 /* Reserved for what audit_finish() adds; a lane has room for about 1,900 commands under way. */
 #define AUDIT_OUTCOME_ROOM 8192
-/* Of the rendered params; values past it are counted as omitted in the list itself. */
+/* Of the rendered params or attributes; values past it are counted as omitted in the list itself.
+ */
 #define AUDIT_PARAMS_MAX (256 * 1024)
 
 struct audit_settings {
@@ -109,6 +110,8 @@ struct audit_intent {
 
     const char *params; /* a JSON array as audit/params.h renders it; NULL: none */
     size_t params_length;
+    const char *attributes; /* likewise, of named values; NULL: none */
+    size_t attributes_length;
     /* Wall time when the command came; 0: now. For a command that had to wait for room. */
     int64_t arrived_us;
 };
@@ -140,6 +143,8 @@ struct audit_outcome {
     bool has_warnings;
     uint64_t warnings;
     uint64_t bytes_in, bytes_out;
+    bool has_file; /* the client sent a local file, of: */
+    uint64_t file_bytes;
     int64_t duration_us; /* < 0: none */
     /* 0: as in the intent; else the final length of a streamed command. */
     uint64_t statement_length;

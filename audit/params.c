@@ -50,27 +50,117 @@ void params_begin(struct audit_params *params, const char *charset)
     params->charset = charset;
     params->values = 0;
     params->omitted = 0;
+    params->named = false;
     params->finished = false;
     params->failed = false;
 }
 
-/* The comma and such; false when this value and all that follow are left out. */
+void params_name(struct audit_params *params, const void *name, size_t length)
+{
+    params->named = true;
+    params->name = byte_view(name, length);
+}
+
+struct value_bytes {
+    const void *bytes;
+    size_t length;        /* at hand */
+    uint64_t full_length; /* as sent */
+    bool is_text;
+};
+
+static struct audit_converter *converter_of(struct audit_params *params)
+{
+    if (!params->converter) {
+        params->converter = malloc(sizeof *params->converter);
+        if (params->converter)
+            audit_converter_init(params->converter);
+        else
+            params->failed = true;
+    }
+    return params->converter;
+}
+
+static void write_text(struct byte_writer *writer, const struct value_bytes *value)
+{
+    byte_writer_u8(writer, '"');
+    json_escape(writer, value->bytes, value->length);
+    byte_writer_u8(writer, '"');
+}
+
+static void write_base64(struct byte_writer *writer, const struct value_bytes *value)
+{
+    byte_writer_u8(writer, '"');
+    audit_base64(writer, value->bytes, value->length);
+    byte_writer_u8(writer, '"');
+}
+
+static void write_value(struct byte_writer *writer, const struct value_bytes *value, bool cut)
+{
+    if (value->is_text && !cut) {
+        write_text(writer, value);
+        return;
+    }
+    struct json_object object = json_begin(writer);
+    if (cut) {
+        json_field_unsigned(&object, "length", value->full_length);
+        json_field_bool(&object, "truncated", true);
+    }
+    json_field_key(&object, value->is_text ? "text" : "base64");
+    if (value->is_text)
+        write_text(writer, value);
+    else
+        write_base64(writer, value);
+    json_end(&object);
+}
+
+/* Writes bytes as what they are in the connection's character set. */
+static void write_converted(struct audit_params *params, struct byte_writer *writer,
+                            struct value_bytes value)
+{
+    struct audit_text text = {0};
+    if (value.length > AUDIT_PARAM_VALUE_MAX)
+        value.length = AUDIT_PARAM_VALUE_MAX;
+    bool cut = value.full_length > value.length;
+    struct audit_converter *converter = value.is_text ? converter_of(params) : NULL;
+    if (converter && !audit_convert(converter, audit_charset_find(params->charset), value.bytes,
+                                    value.length, cut, &text, NULL))
+        params->failed = true;
+    if (text.is_text) {
+        value.bytes = text.bytes;
+        value.length = text.length;
+    }
+    value.is_text = text.is_text;
+    write_value(writer, &value, cut);
+}
+
+/* The comma and such, and the name; false when this value and all that follow are left out. */
 static bool open_value(struct audit_params *params, struct byte_writer *writer)
 {
+    static const char before[] = "{\"name\":", after[] = ",\"value\":";
     *writer = byte_writer(&params->json);
     params->values++;
     if (params->omitted > 0 || params->failed) {
         params->omitted++;
+        params->named = false;
         return false;
     }
     byte_writer_u8(writer, params->values == 1 ? '[' : ',');
+    if (!params->named)
+        return true;
+    byte_writer_bytes(writer, before, sizeof before - 1);
+    write_converted(
+        params, writer,
+        (struct value_bytes){params->name.data, params->name.length, params->name.length, true});
+    byte_writer_bytes(writer, after, sizeof after - 1);
     return true;
 }
 
 /* Takes back a value that left too little room, or that met a lack of memory. */
-static void close_value(struct audit_params *params, const struct byte_writer *writer,
-                        size_t before)
+static void close_value(struct audit_params *params, struct byte_writer *writer, size_t before)
 {
+    if (params->named)
+        byte_writer_u8(writer, '}');
+    params->named = false;
     bool whole = byte_writer_finish(writer, NULL);
     if (whole && buffer_length(&params->json) + PARAMS_END_ROOM <= AUDIT_PARAMS_MAX)
         return;
@@ -105,6 +195,7 @@ void params_omit(struct audit_params *params)
 {
     params->values++;
     params->omitted++;
+    params->named = false;
 }
 
 void params_int(struct audit_params *params, int64_t value)
@@ -162,78 +253,13 @@ void params_float(struct audit_params *params, float value)
     add_raw(params, text, (size_t)length);
 }
 
-static struct audit_converter *converter_of(struct audit_params *params)
-{
-    if (!params->converter) {
-        params->converter = malloc(sizeof *params->converter);
-        if (params->converter)
-            audit_converter_init(params->converter);
-        else
-            params->failed = true;
-    }
-    return params->converter;
-}
-
-struct value_bytes {
-    const void *bytes;
-    size_t length;        /* at hand, at most AUDIT_PARAM_VALUE_MAX */
-    uint64_t full_length; /* as sent */
-    bool is_text;
-};
-
-static void write_text(struct byte_writer *writer, const struct value_bytes *value)
-{
-    byte_writer_u8(writer, '"');
-    json_escape(writer, value->bytes, value->length);
-    byte_writer_u8(writer, '"');
-}
-
-static void write_base64(struct byte_writer *writer, const struct value_bytes *value)
-{
-    byte_writer_u8(writer, '"');
-    audit_base64(writer, value->bytes, value->length);
-    byte_writer_u8(writer, '"');
-}
-
-static void write_value(struct byte_writer *writer, const struct value_bytes *value, bool cut)
-{
-    if (value->is_text && !cut) {
-        write_text(writer, value);
-        return;
-    }
-    struct json_object object = json_begin(writer);
-    if (cut) {
-        json_field_unsigned(&object, "length", value->full_length);
-        json_field_bool(&object, "truncated", true);
-    }
-    json_field_key(&object, value->is_text ? "text" : "base64");
-    if (value->is_text)
-        write_text(writer, value);
-    else
-        write_base64(writer, value);
-    json_end(&object);
-}
-
 static void add_value(struct audit_params *params, struct value_bytes value)
 {
     struct byte_writer writer;
-    struct audit_text text = {0};
     size_t before = buffer_length(&params->json);
     if (!open_value(params, &writer))
         return;
-    if (value.length > AUDIT_PARAM_VALUE_MAX)
-        value.length = AUDIT_PARAM_VALUE_MAX;
-    bool cut = value.full_length > value.length;
-    struct audit_converter *converter = value.is_text ? converter_of(params) : NULL;
-    if (converter && !audit_convert(converter, audit_charset_find(params->charset), value.bytes,
-                                    value.length, cut, &text, NULL))
-        params->failed = true;
-    if (text.is_text) {
-        value.bytes = text.bytes;
-        value.length = text.length;
-    }
-    value.is_text = text.is_text;
-    write_value(&writer, &value, cut);
+    write_converted(params, &writer, value);
     close_value(params, &writer, before);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bound values of a prepared statement's execution, as the record's `params`: a JSON array,
- * built value by value.
+ * The bound values of a prepared statement's execution, as the record's `params`, and the query
+ * attributes of a command, as its `attributes`: a JSON array, built value by value.
  *
  *     null                                   NULL
  *     -7, 18446744073709551615, 0.1          numbers, exact; a double in the fewest digits that
@@ -11,6 +11,7 @@
  *     {"length":N,"truncated":true,"text":"…"}  a value cut at AUDIT_PARAM_VALUE_MAX; or "base64"
  *     {"default":true}                       the column's default (bulk execute)
  *     {"omitted":N}                          last: N more values had no room
+ *     {"name":"…","value":V}                 a query attribute: V as above
  *
  * The object is reused from one execution to the next, and keeps its memory until it is trimmed.
  */
@@ -22,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/error.h"
 
 #define AUDIT_PARAM_VALUE_MAX 4096 /* bytes recorded of one value, as sent */
@@ -32,6 +34,8 @@ struct audit_params {
     struct buffer json;
     struct audit_converter *converter; /* made at the first text that is not UTF-8 */
     const char *charset;               /* borrowed until the next params_begin() */
+    struct byte_view name;             /* of the next value, when named */
+    bool named;
     uint64_t values;
     uint64_t omitted;
     bool finished; /* the closing bracket is there */
@@ -46,6 +50,9 @@ void params_trim(struct audit_params *params, size_t keep);
 
 /* An empty list. `charset` is the MySQL name of what text values come in; NULL: utf8mb4. */
 void params_begin(struct audit_params *params, const char *charset);
+
+/* The next value has this name, which is borrowed until then: it becomes {"name":…,"value":…}. */
+void params_name(struct audit_params *params, const void *name, size_t length);
 
 void params_null(struct audit_params *params);
 /* The column's default, or leaving the column as it is (MariaDB's bulk execute). */

@@ -34,6 +34,7 @@ const char *const audit_record_fields[] = {
     "truncated",
     "redacted",
     "params",
+    "attributes",
     "outcome",
     "reason",
     "error",
@@ -43,6 +44,7 @@ const char *const audit_record_fields[] = {
     "warnings",
     "bytes_in",
     "bytes_out",
+    "file_bytes",
     "duration_us",
     "upstream_connection_id",
     NULL,
@@ -290,16 +292,13 @@ static bool put_statement(struct rendering *rendering, struct error *err)
     return true;
 }
 
-static void put_params(struct rendering *rendering)
+static void put_list(struct rendering *rendering, const char *key, const char *json, size_t length)
 {
     static const char hidden[] = "[\"" AUDIT_REDACTED "\"]";
-    const struct audit_intent *intent = rendering->intent;
-    if (!intent->params)
-        return;
-    if (rendering->placeholder)
-        json_field_raw(&rendering->object, "params", hidden, strlen(hidden));
-    else
-        json_field_raw(&rendering->object, "params", intent->params, intent->params_length);
+    if (json && rendering->placeholder)
+        json_field_raw(&rendering->object, key, hidden, strlen(hidden));
+    else if (json)
+        json_field_raw(&rendering->object, key, json, length);
 }
 
 static void draft_reset(struct audit_draft *draft, const struct audit_intent *intent,
@@ -338,7 +337,8 @@ bool audit_draft_intent(struct audit_draft *draft, const struct audit_prefix *pr
     if (!put_statement(&rendering, err))
         return false;
     draft->split = buffer_length(&draft->json);
-    put_params(&rendering);
+    put_list(&rendering, "params", intent->params, intent->params_length);
+    put_list(&rendering, "attributes", intent->attributes, intent->attributes_length);
     audit_converter_trim(converter);
     return byte_writer_finish(&writer, err);
 }
@@ -429,6 +429,8 @@ static void put_counts(struct json_object *object, const struct audit_outcome *o
         json_field_unsigned(object, "warnings", outcome->warnings);
     put_count(object, "bytes_in", outcome->bytes_in);
     put_count(object, "bytes_out", outcome->bytes_out);
+    if (outcome->has_file)
+        json_field_unsigned(object, "file_bytes", outcome->file_bytes);
     if (outcome->duration_us >= 0)
         json_field_int(object, "duration_us", outcome->duration_us);
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "audit/audit.h"
-#include "audit/printable.h"
 #include "audit/record.h"
+#include "base/printable.h"
 
 #define TABLE_GAP        "  "
 #define TABLE_NUMBER_MAX 24
@@ -106,7 +106,7 @@ static void paint_cell(const struct audit_table *table, struct byte_writer *writ
         return;
     buffer_init_fixed(&cell, shown, sizeof shown);
     struct byte_writer into = byte_writer(&cell);
-    size_t used = audit_printable(&into, text.data, text.length, width, NULL);
+    size_t used = printable_write(&into, text.data, text.length, width, NULL);
     size_t padding = width > used ? width - used : 0;
     paint_spaces(writer, looks[column].right ? padding : 0);
     if (table->colour && colour)
@@ -225,7 +225,7 @@ static void remainder_add(struct remainder *remainder, struct byte_view text, co
     bool coloured = remainder->painter->table->colour && colour;
     if (coloured)
         paint_text(writer, colour);
-    size_t used = audit_printable(writer, text.data, text.length, remainder->left, &remainder->cut);
+    size_t used = printable_write(writer, text.data, text.length, remainder->left, &remainder->cut);
     if (coloured)
         paint_text(writer, COLOUR_OFF);
     remainder->left -= remainder->width ? used : 0;
@@ -295,6 +295,7 @@ static void paint_statement(struct painter *painter)
     remainder_add_field(&rest, "", "statement", "", NULL);
     remainder_add_field(&rest, "base64:", "statement_base64", "", NULL);
     remainder_add_field(&rest, " ", "params", "", COLOUR_DIM);
+    remainder_add_field(&rest, " ", "attributes", "", COLOUR_DIM);
     if (client)
         remainder_add_field(&rest, "from ", "client", "", COLOUR_DIM);
     if (audit_value_is(audit_line_find(line, "event"), "session.start"))

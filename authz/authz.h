@@ -114,6 +114,10 @@ void authz_policy_unref(struct authz_policy *policy); /* NULL allowed; safe from
 bool authz_map(const struct authz_policy *policy, const struct authz_subject *subject,
                struct authz_roles *out, struct error *err) MUST_USE;
 
+/* One role alone, for questions about a role instead of a bot; count 0: there is none of that name.
+ */
+void authz_role_alone(const struct authz_policy *policy, const char *name, struct authz_roles *out);
+
 /* A role's name, for records. */
 const char *authz_role_name(const struct authz_role *role);
 

@@ -162,6 +162,12 @@ static bool add_roles(const struct authz_policy *policy, const struct authz_subj
     return true;
 }
 
+void authz_role_alone(const struct authz_policy *policy, const char *name, struct authz_roles *out)
+{
+    *out = (struct authz_roles){.roles = {authz_policy_role(policy, name)}};
+    out->count = out->roles[0] ? 1 : 0;
+}
+
 bool authz_map(const struct authz_policy *policy, const struct authz_subject *subject,
                struct authz_roles *out, struct error *err)
 {

@@ -66,8 +66,8 @@ static double follow(const uint8_t *bytes, size_t length, uint64_t rows, size_t 
     static int tag;
     struct response_tracker *tracker;
     struct error err = {0};
-    if (!response_tracker_create(CAPABILITY_DEPRECATE_EOF, &tracker, &err) ||
-        !response_expect(tracker, REPLY_RESULT, false, 1, &tag, &err))
+    if (!response_tracker_create(CAPABILITY_DEPRECATE_EOF, 0, &tracker, &err) ||
+        !response_expect(tracker, REPLY_RESULT, RESPONSE_ROWS_TEXT, 1, &tag, &err))
         fail("tracker", &err);
     feed(tracker, head, sizeof head);
     int64_t start = clock_monotonic_us();

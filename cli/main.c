@@ -5,6 +5,7 @@
 #include "base/suggest.h"
 #include "cli/audit.h"
 #include "cli/check.h"
+#include "cli/db.h"
 #include "cli/exit.h"
 #include "cli/serve.h"
 #include "cli/tunnel.h"
@@ -14,23 +15,25 @@ static const struct subcommand {
     const char *name;
     int (*run)(int argc, char **argv);
 } subcommands[] = {
-    {"serve", cli_serve}, {"tunnel", cli_tunnel},   {"check", cli_check},
-    {"audit", cli_audit}, {"version", cli_version},
+    {"serve", cli_serve}, {"tunnel", cli_tunnel}, {"check", cli_check},
+    {"db", cli_db},       {"audit", cli_audit},   {"version", cli_version},
 };
 
-static const char usage[] = "usage: sallyport COMMAND [OPTION…]\n"
-                            "\n"
-                            "Gives every bot an identity of its own on the way to MySQL and "
-                            "MariaDB, and records every query.\n"
-                            "\n"
-                            "  serve    run the proxy that a configuration file describes\n"
-                            "  tunnel   the bot's side: local ports that lead to a database\n"
-                            "  check    validate a configuration file\n"
-                            "  audit    read the audit log\n"
-                            "  version  print the version\n"
-                            "\n"
-                            "`sallyport COMMAND --help` says more. Exit codes: 0 done, 1 it "
-                            "failed, 2 usage or configuration.\n";
+static const char usage[] =
+    "usage: sallyport COMMAND [OPTION…]\n"
+    "\n"
+    "Gives every bot an identity of its own on the way to MySQL and "
+    "MariaDB, and records every query.\n"
+    "\n"
+    "  serve    run the proxy that a configuration file describes\n"
+    "  tunnel   the bot's side: local ports that lead to a database\n"
+    "  check    validate a configuration file\n"
+    "  db       log in to the databases as the proxy would, and say what is wrong\n"
+    "  audit    read the audit log\n"
+    "  version  print the version\n"
+    "\n"
+    "`sallyport COMMAND --help` says more. Exit codes: 0 done, 1 it "
+    "failed, 2 usage or configuration.\n";
 
 #define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
 

@@ -46,13 +46,19 @@
 #define CAPABILITY_REMEMBER_OPTIONS   (1u << 31)
 
 /*
- * MariaDB's extended flags, those of them that go end to end (MariaDB manual, "Connection": bits 34
- * and 35 of the whole): COM_STMT_BULK_EXECUTE, and type names in column definitions, which pass by
- * unread. Progress reports, cached metadata and results for each row of a bulk are masked.
+ * MariaDB's extended flags that go end to end (MariaDB manual, "Connection": bits 32 and 34 to 37
+ * of the whole; bit 33, COM_MULTI, never left its beta): progress reports, COM_STMT_BULK_EXECUTE,
+ * type names in column definitions (which pass by unread), column definitions that are sent once
+ * and then left out, and a result for each row of a bulk.
  */
-#define CAPABILITY_MARIADB_BULK       (1u << 2)
-#define CAPABILITY_MARIADB_METADATA   (1u << 3)
-#define CAPABILITY_MARIADB_END_TO_END (CAPABILITY_MARIADB_BULK | CAPABILITY_MARIADB_METADATA)
+#define CAPABILITY_MARIADB_PROGRESS     (1u << 0)
+#define CAPABILITY_MARIADB_BULK         (1u << 2)
+#define CAPABILITY_MARIADB_METADATA     (1u << 3)
+#define CAPABILITY_MARIADB_CACHE        (1u << 4)
+#define CAPABILITY_MARIADB_BULK_RESULTS (1u << 5)
+#define CAPABILITY_MARIADB_END_TO_END                                                      \
+    (CAPABILITY_MARIADB_PROGRESS | CAPABILITY_MARIADB_BULK | CAPABILITY_MARIADB_METADATA | \
+     CAPABILITY_MARIADB_CACHE | CAPABILITY_MARIADB_BULK_RESULTS)
 
 /* Server status flags in OK and EOF packets (include/mysql_com.h). */
 #define STATUS_IN_TRANSACTION        0x0001
@@ -70,7 +76,8 @@
      CAPABILITY_PROTOCOL_41 | CAPABILITY_INTERACTIVE | CAPABILITY_IGNORE_SIGPIPE |               \
      CAPABILITY_TRANSACTIONS | CAPABILITY_RESERVED | CAPABILITY_MULTI_STATEMENTS |               \
      CAPABILITY_MULTI_RESULTS | CAPABILITY_PS_MULTI_RESULTS | CAPABILITY_EXPIRED_PASSWORDS |     \
-     CAPABILITY_SESSION_TRACK | CAPABILITY_DEPRECATE_EOF)
+     CAPABILITY_SESSION_TRACK | CAPABILITY_DEPRECATE_EOF | CAPABILITY_OPTIONAL_METADATA |        \
+     CAPABILITY_QUERY_ATTRIBUTES | CAPABILITY_COMPRESS | CAPABILITY_ZSTD)
 
 /* Flags that concern one leg alone: how it logs in, encrypts, names itself. */
 #define CAPABILITY_LEG_LOCAL                                                              \
@@ -78,14 +85,12 @@
      CAPABILITY_CONNECT_ATTRS | CAPABILITY_PLUGIN_AUTH_LENENC | CAPABILITY_SSL)
 
 /*
- * Everything else is masked: compression (framing that would end at each leg), query attributes and
- * optional metadata (they change the layout of what the relay reads), multi-factor authentication,
- * and all of MariaDB's extended flags.
+ * Everything else is masked: authentication with several factors, and what is for clients alone.
  *
  * Bit 0 goes end to end like the others. MySQL calls it LONG_PASSWORD and always sets it. MariaDB
  * clears it in its greeting to say "extended flags follow in the filler", and a client that answers
- * with it clear has put its own there. Kept as the upstream had it, with extended flags 0, both
- * sides find an empty set of extended flags and use none.
+ * with it clear has put its own there. Kept as the upstream had it, both sides agree on what
+ * follows.
  */
 
 /* What a greeting to a client offers, out of what the upstream offers. SSL only with `starttls`. */

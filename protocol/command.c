@@ -147,7 +147,7 @@ static bool command_header(struct command_framer *framer, struct error *err)
     struct packet_header header;
     if (!packet_header_read(&reader, &header))
         return error_set(err, ERROR_STATE, "a packet header of four bytes could not be read");
-    if (!sequence_check(header.sequence, framer->sequence, err))
+    if (!framer->framed && !sequence_check(header.sequence, framer->sequence, err))
         return false;
     if (framer->length == 0 && header.length == 0)
         return error_set(err, ERROR_MALFORMED, "the client sent a command without a command byte");
@@ -295,7 +295,7 @@ static bool command_direct(const struct command_framer *framer, struct byte_read
     struct packet_header header;
     if (!packet_header_read(&ahead, &header))
         return true;
-    if (!sequence_check(header.sequence, 0, err))
+    if (!framer->framed && !sequence_check(header.sequence, 0, err))
         return false;
     if (header.length == 0 || header.length == PACKET_PAYLOAD_MAX || header.length > framer->hold ||
         !byte_reader_view(&ahead, header.length, &piece->payload))
@@ -344,7 +344,7 @@ static bool infile_header(struct infile_framer *framer, struct error *err)
     struct packet_header header;
     if (!packet_header_read(&reader, &header))
         return error_set(err, ERROR_STATE, "a packet header of four bytes could not be read");
-    if (!sequence_check(header.sequence, framer->sequence, err))
+    if (!framer->framed && !sequence_check(header.sequence, framer->sequence, err))
         return false;
     framer->sequence++;
     framer->header_have = 0;

@@ -121,6 +121,7 @@ struct command_framer {
     uint8_t sequence;      /* the next packet's */
     uint8_t header_have;   /* bytes of the current packet's header */
     uint8_t header[4];
+    bool framed;       /* the caller's: see command_framer_feed() */
     bool streaming;    /* between BEGIN and END */
     bool more_packets; /* the current packet is full: another follows */
     bool returned;     /* `raw` and `payload` belong to an event that was returned */
@@ -128,6 +129,7 @@ struct command_framer {
 
 struct command_piece {
     struct byte_view payload;
+    struct byte_view text; /* for the caller, who knows where the payload's text begins */
     struct byte_view raw;
     uint8_t last_sequence; /* of the last packet in it: an answer of ours has the next one */
 };
@@ -139,6 +141,11 @@ void command_framer_release(struct command_framer *framer);
 /*
  * On false (ERROR_MALFORMED, ERROR_MEMORY) nothing of the command under way may be relayed any
  * further.
+ *
+ * A caller that takes the bytes out of compressed frames sets framer->framed once: then the frames
+ * carry the order, and the packets' own ids are not looked at, as servers do not (my_net_read() of
+ * sql-common/net_serv.cc; libmariadb writes 0 in all packets of a split command). The same for a
+ * struct infile_framer.
  */
 bool command_framer_feed(struct command_framer *framer, struct byte_view input, size_t *consumed,
                          enum command_event *event, struct command_piece *piece,
@@ -161,6 +168,7 @@ struct infile_framer {
     uint8_t header_have;
     uint8_t header[4];
     bool continued; /* the packet before this one was full */
+    bool framed;    /* the caller's: see command_framer_feed() */
 };
 
 /* `sequence`: of the client's first packet, the one after that of the server's request. */

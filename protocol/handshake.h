@@ -90,6 +90,7 @@ struct handshake_login {
     char schema[HANDSHAKE_SCHEMA_MAX]; /* "" for none */
     char plugin[HANDSHAKE_PLUGIN_MAX]; /* "" for none */
     struct byte_view auth_response;
+    uint8_t zstd_level;          /* with CAPABILITY_ZSTD; 0 where the client left it out */
     struct byte_view attributes; /* raw key and value pairs, without their total length */
 };
 
@@ -100,8 +101,8 @@ struct handshake_login {
  *
  * Refused: no PROTOCOL_41; a flag that was not offered where it changes the layout; names that are
  * too long; a length past the payload; malformed connection attributes; an SSLRequest where SSL was
- * not offered; bytes behind the end, except the level byte of a client that asks for zstd (which is
- * masked) and NULs. Tolerated, as servers do: no plugin name, or one without its NUL, at the end.
+ * not offered; bytes behind the end, except the level byte of a client that asks for zstd, and NULs
+ * (libmariadb writes the level as four bytes). Tolerated, as servers do: no plugin name, or one without its NUL, at the end.
  *
  * Names are judged as they are written, and the server reads them in the character set that the
  * login's collation stands for. So that both see the same name, these are refused: bytes outside
@@ -118,7 +119,7 @@ bool handshake_ssl_request_append(struct buffer *out, uint8_t sequence,
 
 /*
  * Appends a login. `login->capabilities` decides the layout; auth_response, plugin and attributes
- * as there. MariaDB's extended flags are sent as none.
+ * as there, and MariaDB's extended flags where CAPABILITY_LONG_PASSWORD is clear.
  */
 bool handshake_login_append(struct buffer *out, uint8_t sequence,
                             const struct handshake_login *login, struct error *err) MUST_USE;

@@ -132,10 +132,13 @@ static bool response_read(struct byte_reader *reader, struct handshake_login *lo
     return byte_reader_cstring(reader, &login->auth_response);
 }
 
-static bool login_end_check(struct byte_reader *reader, uint32_t client, struct error *err)
+/* The level stands at the very end, whether or not the server takes zstd (MySQL source
+ * documentation, "Protocol::HandshakeResponse41", zstd_compression_level). */
+static bool login_end_check(struct byte_reader *reader, uint32_t client,
+                            struct handshake_login *login, struct error *err)
 {
-    if ((client & CAPABILITY_ZSTD) && byte_reader_left(reader) == 1)
-        return true;
+    if ((client & CAPABILITY_ZSTD) && !byte_reader_u8(reader, &login->zstd_level))
+        login->zstd_level = 0;
     struct byte_view rest = byte_reader_rest(reader);
     for (size_t i = 0; i < rest.length; i++) {
         if (rest.data[i] != 0)
@@ -163,7 +166,7 @@ static bool login_fields_read(struct byte_reader *reader, uint32_t client,
         return false;
     if (!attributes_read(reader, login))
         return malformed("login", "the connection attributes", err);
-    return login_end_check(reader, client, err);
+    return login_end_check(reader, client, login, err);
 }
 
 /* Reads the fixed part. *client are the flags as the client set them. */
@@ -269,7 +272,8 @@ static bool login_reserve(struct buffer *out, const struct handshake_login *logi
     uint8_t *room;
     size_t lengths = 2 * 9; /* of the response and the attributes, at their longest */
     size_t most = PACKET_HEADER_SIZE + LOGIN_FIXED_SIZE + lengths + sizeof login->user +
-                  sizeof login->schema + sizeof login->plugin + login->auth_response.length +
+                  sizeof login->schema + sizeof login->plugin + sizeof login->zstd_level +
+                  login->auth_response.length +
                   login->attributes.length;
     return buffer_reserve(out, most, &room, err);
 }
@@ -290,6 +294,8 @@ bool handshake_login_append(struct buffer *out, uint8_t sequence,
     if (capabilities & CAPABILITY_CONNECT_WITH_DB)
         byte_writer_cstring(payload, login->schema);
     plugin_and_attributes_append(payload, capabilities, login);
+    if (capabilities & CAPABILITY_ZSTD)
+        byte_writer_u8(payload, login->zstd_level);
     return packet_end(&packet, err);
 }
 

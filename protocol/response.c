@@ -9,13 +9,14 @@
 
 _Static_assert(PACKET_LOGIN_MAX <= RESPONSE_INSPECT_MAX, "login packets are collected whole");
 
-bool response_tracker_create(uint32_t capabilities, struct response_tracker **out,
-                             struct error *err)
+bool response_tracker_create(uint32_t capabilities, uint32_t mariadb_capabilities,
+                             struct response_tracker **out, struct error *err)
 {
     struct response_tracker *tracker = calloc(1, sizeof *tracker);
     if (!tracker)
         return error_set(err, ERROR_MEMORY, "out of memory for a response tracker");
     tracker->capabilities = capabilities;
+    tracker->mariadb_capabilities = mariadb_capabilities;
     buffer_init(&tracker->kept, RESPONSE_INSPECT_MAX);
     buffer_init(&tracker->fifo, RESPONSE_FIFO_MAX * sizeof(struct response_entry));
     *out = tracker;
@@ -53,13 +54,18 @@ static bool response_push(struct response_tracker *tracker, const struct respons
     return true;
 }
 
-bool response_expect(struct response_tracker *tracker, enum command_reply reply, bool binary,
-                     int sequence, void *tag, struct error *err)
+bool response_expect(struct response_tracker *tracker, enum command_reply reply,
+                     enum response_rows rows, int sequence, void *tag, struct error *err)
 {
     if (reply == REPLY_NONE)
         return error_set(err, ERROR_STATE, "an answer is expected to a command that has none");
     struct response_entry entry = {
-        .tag = tag, .sequence = (int16_t)sequence, .reply = (uint8_t)reply, .binary = binary};
+        .tag = tag,
+        .sequence = (int16_t)sequence,
+        .reply = (uint8_t)reply,
+        .binary = rows != RESPONSE_ROWS_TEXT,
+        .cursor = rows == RESPONSE_ROWS_CURSOR,
+    };
     return response_push(tracker, &entry, err);
 }
 
@@ -171,12 +177,14 @@ static const unsigned response_moves[] = {
     [PHASE_IDLE] = BIT(PHASE_FIRST) | BIT(PHASE_ROWS) | BIT(PHASE_OK) | BIT(PHASE_PREPARE) |
                    BIT(PHASE_FIELD_LIST) | BIT(PHASE_STATISTICS) | BIT(PHASE_STREAM) |
                    BIT(PHASE_LOGIN),
-    [PHASE_FIRST] = BIT(PHASE_FIRST) | BIT(PHASE_DEFINITIONS) | BIT(PHASE_INFILE),
+    [PHASE_FIRST] = BIT(PHASE_FIRST) | BIT(PHASE_DEFINITIONS) | BIT(PHASE_DEFINITIONS_END) |
+                    BIT(PHASE_ROWS) | BIT(PHASE_INFILE),
     [PHASE_DEFINITIONS] = BIT(PHASE_DEFINITIONS) | BIT(PHASE_DEFINITIONS_END) | BIT(PHASE_ROWS),
-    [PHASE_DEFINITIONS_END] = BIT(PHASE_DEFINITIONS) | BIT(PHASE_ROWS) | BIT(PHASE_FIRST),
+    [PHASE_DEFINITIONS_END] =
+        BIT(PHASE_DEFINITIONS) | BIT(PHASE_DEFINITIONS_END) | BIT(PHASE_ROWS) | BIT(PHASE_FIRST),
     [PHASE_ROWS] = BIT(PHASE_FIRST),
     [PHASE_INFILE] = BIT(PHASE_FIRST),
-    [PHASE_PREPARE] = BIT(PHASE_DEFINITIONS),
+    [PHASE_PREPARE] = BIT(PHASE_DEFINITIONS) | BIT(PHASE_DEFINITIONS_END),
     [PHASE_LOGIN] = 0,
 };
 
@@ -243,7 +251,8 @@ static bool response_sequence(struct response_tracker *tracker, uint8_t first, s
 {
     uint8_t have = tracker->packet_sequence;
     uint8_t due = tracker->sequence;
-    bool any = tracker->phase == PHASE_IDLE || tracker->phase == PHASE_STREAM ||
+    bool framed = tracker->capabilities & (CAPABILITY_COMPRESS | CAPABILITY_ZSTD);
+    bool any = framed || tracker->phase == PHASE_IDLE || tracker->phase == PHASE_STREAM ||
                (tracker->first_packet && tracker->answer.sequence == RESPONSE_SEQUENCE_ANY);
     /* The server's farewell: see the header. */
     bool farewell = first == PACKET_ERR &&

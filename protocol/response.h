@@ -12,12 +12,16 @@
  * Followed: text and binary result sets with and without DEPRECATE_EOF (and servers that send old
  * EOFs all the same), multi-results, prepare answers with their definitions, cursors and fetch,
  * LOCAL INFILE, COM_STATISTICS' bare string, COM_FIELD_LIST, ERR in mid-result, rows of more than
- * 16 MiB, unsolicited ERRs. (MySQL source documentation, "Command Phase";
+ * 16 MiB, unsolicited ERRs, results without definitions (MySQL's optional and MariaDB's cached
+ * metadata), MariaDB's progress reports. (MySQL source documentation, "Command Phase";
  * docs/protocol/command-phase.md.)
  *
  * Sequence ids must go on by one. The exceptions are those of real servers: an ERR with sequence id
  * 0, or as the first packet of an answer with any, is the server's farewell (4031, a kill, a
  * shutdown; MySQL 8.0.24 sends it outside of any answer), and replication streams are not checked.
+ * With compression none is: there servers set them back to the count of frames whenever they flush
+ * (net_flush() of sql-common/net_serv.cc), which happens in the midst of answers, and no client
+ * looks at them.
  */
 #ifndef SALLYPORT_PROTOCOL_RESPONSE_H
 #define SALLYPORT_PROTOCOL_RESPONSE_H
@@ -85,20 +89,24 @@ enum response_event {
 
 struct response_tracker;
 
-/* `capabilities`: what both legs agreed on; CAPABILITY_PROTOCOL_41 is assumed. */
-bool response_tracker_create(uint32_t capabilities, struct response_tracker **out,
-                             struct error *err) MUST_USE;
+/* What both legs agreed on, MariaDB's extended flags apart; CAPABILITY_PROTOCOL_41 is assumed. */
+bool response_tracker_create(uint32_t capabilities, uint32_t mariadb_capabilities,
+                             struct response_tracker **out, struct error *err) MUST_USE;
 void response_tracker_destroy(struct response_tracker *tracker);
 
+/* The rows of an answer: text, binary (command_kind's binary_rows), or binary and perhaps kept back
+ * in a cursor, which the command asked for (statement_wants_cursor()). */
+enum response_rows { RESPONSE_ROWS_TEXT, RESPONSE_ROWS_BINARY, RESPONSE_ROWS_CURSOR };
+
 /*
- * Says that a command is about to be sent. `binary`: its rows are binary (command_kind's
- * binary_rows). `sequence`: the id that the answer's first packet must have, one after the last
- * packet of the command (1 for a command of one packet), or RESPONSE_SEQUENCE_ANY for a command
- * whose end is not known yet. `tag` is the caller's and comes back from response_tag(). Fails with
- * ERROR_LIMIT when the FIFO is full (wait and send later), with ERROR_STATE for REPLY_NONE.
+ * Says that a command is about to be sent, and which rows its answer may have. `sequence`: the id
+ * that the answer's first packet must have, one after the last packet of the command (1 for a
+ * command of one packet), or RESPONSE_SEQUENCE_ANY for a command whose end is not known yet. `tag`
+ * is the caller's and comes back from response_tag(). Fails with ERROR_LIMIT when the FIFO is full
+ * (wait and send later), with ERROR_STATE for REPLY_NONE.
  */
-bool response_expect(struct response_tracker *tracker, enum command_reply reply, bool binary,
-                     int sequence, void *tag, struct error *err) MUST_USE;
+bool response_expect(struct response_tracker *tracker, enum command_reply reply,
+                     enum response_rows rows, int sequence, void *tag, struct error *err) MUST_USE;
 
 /*
  * Puts an answer of our own at its place in the order: a denied command in a pipeline. When it has

@@ -5,8 +5,8 @@
 #include "protocol/capability.h"
 #include "protocol/response_private.h"
 
-/* MariaDB's progress reports are ERR packets with this code, which no error has (MariaDB manual,
- * "Progress Reporting"). Their capability is masked; one that comes all the same ends nothing. */
+/* MariaDB's progress reports are ERR packets with this code, which no error has, among the packets
+ * of an answer (MariaDB manual, "Progress Reporting"). */
 #define PROGRESS_REPORT_CODE 0xFFFF
 
 /* Length of an EOF payload: 0xFE, warnings, status. An OK has at least 7 bytes. */
@@ -83,7 +83,8 @@ static bool response_complete_error(struct response_tracker *tracker, struct byt
     struct packet_err error = {0};
     if (!packet_err_read(payload, &error, err))
         return false;
-    if (error.code == PROGRESS_REPORT_CODE && tracker->phase != PHASE_IDLE)
+    if (error.code == PROGRESS_REPORT_CODE && tracker->phase != PHASE_IDLE &&
+        tracker->mariadb_capabilities & CAPABILITY_MARIADB_PROGRESS)
         return true;
     response_note_error(&tracker->outcome, &error);
     if (tracker->phase != PHASE_IDLE) {
@@ -108,18 +109,41 @@ static bool response_next_result(struct response_tracker *tracker, enum response
     return true;
 }
 
+/* Whether a column count tells if definitions follow it: MySQL's OPTIONAL_RESULTSET_METADATA, and
+ * MariaDB's cached metadata, which has the byte in the same place. */
+static bool response_counts_have_flag(const struct response_tracker *tracker)
+{
+    return tracker->capabilities & CAPABILITY_OPTIONAL_METADATA ||
+           tracker->mariadb_capabilities & CAPABILITY_MARIADB_CACHE;
+}
+
+/* Takes the byte that tells whether definitions follow. */
+static bool response_metadata_flag(struct response_tracker *tracker, struct byte_reader *reader)
+{
+    uint8_t follows;
+    if (!byte_reader_u8(reader, &follows) || follows > 1)
+        return false;
+    tracker->bare = follows == 0;
+    return true;
+}
+
 static bool response_columns(struct response_tracker *tracker, struct byte_view payload,
                              struct error *err)
 {
     struct byte_reader reader = byte_reader(payload.data, payload.length);
     uint64_t columns;
-    if (!byte_reader_lenenc(&reader, &columns) || byte_reader_left(&reader) > 0 || columns == 0 ||
-        columns > RESPONSE_COLUMNS_MAX)
+    tracker->bare = false;
+    if (!byte_reader_lenenc(&reader, &columns) || columns == 0 || columns > RESPONSE_COLUMNS_MAX ||
+        (response_counts_have_flag(tracker) && !response_metadata_flag(tracker, &reader)) ||
+        byte_reader_left(&reader) > 0)
         return error_set(err, ERROR_MALFORMED, "malformed column count of a result set");
     tracker->definitions = (uint32_t)columns;
     tracker->outcome.has_rows = true;
     tracker->outcome.result_sets++;
-    return response_move(tracker, PHASE_DEFINITIONS, err);
+    if (!tracker->bare)
+        return response_move(tracker, PHASE_DEFINITIONS, err);
+    tracker->fresh = tracker->capabilities & CAPABILITY_DEPRECATE_EOF;
+    return response_move(tracker, tracker->fresh ? PHASE_ROWS : PHASE_DEFINITIONS_END, err);
 }
 
 static bool response_infile(struct response_tracker *tracker, enum response_event *event,
@@ -158,14 +182,34 @@ static bool response_group_ended(struct response_tracker *tracker, enum response
     tracker->definitions = tracker->next_group;
     tracker->next_group = 0;
     if (tracker->definitions > 0)
-        return response_move(tracker, PHASE_DEFINITIONS, err);
+        return response_move(tracker, tracker->bare ? PHASE_DEFINITIONS_END : PHASE_DEFINITIONS,
+                             err);
     response_finish(tracker, event);
     return true;
 }
 
 /*
- * The OK of a prepare: statement id, columns, parameters. The definitions of the parameters come
- * first, then those of the columns. (MySQL source documentation, "COM_STMT_PREPARE Response".)
+ * The definitions of a prepare answer: those of the parameters first, then those of the columns.
+ * Where none are sent (resultset_metadata = NONE), each group still has its EOF, if there are EOFs.
+ */
+static bool response_prepared_groups(struct response_tracker *tracker, enum response_event *event,
+                                     struct error *err)
+{
+    const struct response_outcome *outcome = &tracker->outcome;
+    bool both = outcome->parameters > 0;
+    tracker->definitions = both ? outcome->parameters : outcome->columns;
+    tracker->next_group = both ? outcome->columns : 0;
+    bool eofs = !(tracker->capabilities & CAPABILITY_DEPRECATE_EOF);
+    if (tracker->definitions == 0 || (tracker->bare && !eofs)) {
+        response_finish(tracker, event);
+        return true;
+    }
+    return response_move(tracker, tracker->bare ? PHASE_DEFINITIONS_END : PHASE_DEFINITIONS, err);
+}
+
+/*
+ * The OK of a prepare: statement id, columns, parameters. (MySQL source documentation,
+ * "COM_STMT_PREPARE Response".)
  */
 static bool response_complete_prepare(struct response_tracker *tracker, struct byte_view payload,
                                       enum response_event *event, struct error *err)
@@ -180,17 +224,23 @@ static bool response_complete_prepare(struct response_tracker *tracker, struct b
         return error_set(err, ERROR_MALFORMED, "malformed answer to a prepare");
     if (!byte_reader_u16le(&reader, &outcome->warnings))
         outcome->warnings = 0; /* servers before 5.0 leave them out */
-    if (outcome->parameters > 0) {
-        tracker->definitions = outcome->parameters;
-        tracker->next_group = outcome->columns;
-        return response_move(tracker, PHASE_DEFINITIONS, err);
-    }
-    tracker->definitions = outcome->columns;
-    tracker->next_group = 0;
-    if (tracker->definitions > 0)
-        return response_move(tracker, PHASE_DEFINITIONS, err);
-    response_finish(tracker, event);
-    return true;
+    tracker->bare = false;
+    if (tracker->capabilities & CAPABILITY_OPTIONAL_METADATA &&
+        !response_metadata_flag(tracker, &reader))
+        return error_set(err, ERROR_MALFORMED, "malformed answer to a prepare");
+    return response_prepared_groups(tracker, event, err);
+}
+
+/*
+ * Whether a cursor was opened for the result, by the status behind its definitions. The flag alone
+ * says nothing: MariaDB has it in all results of a procedure that used a cursor of its own, and
+ * there rows follow. (sql/sql_cursor.cc of 10.11; such results are never the last of their answer.)
+ */
+static bool response_opened_cursor(const struct response_tracker *tracker)
+{
+    uint16_t status = tracker->outcome.status;
+    return tracker->answer.reply == REPLY_RESULT && tracker->answer.cursor &&
+           status & STATUS_CURSOR_EXISTS && !(status & STATUS_MORE_RESULTS);
 }
 
 /* The old EOF behind a group of definitions. */
@@ -200,9 +250,8 @@ static bool response_complete_definitions_end(struct response_tracker *tracker,
 {
     if (!response_read_eof(tracker, payload, err))
         return false;
-    /* A cursor was opened: the rows come with COM_STMT_FETCH (TRAPS, TiProxy #440). */
-    if (tracker->answer.reply == REPLY_RESULT && tracker->answer.binary &&
-        tracker->outcome.status & STATUS_CURSOR_EXISTS)
+    /* The rows come with COM_STMT_FETCH (TRAPS, TiProxy #440). */
+    if (response_opened_cursor(tracker))
         return response_next_result(tracker, event, err);
     return response_group_ended(tracker, event, err);
 }
@@ -232,8 +281,7 @@ static bool response_complete_rows(struct response_tracker *tracker, struct byte
     tracker->fresh = false;
     if (!response_read_end(tracker, payload, err))
         return false;
-    bool cursor = tracker->answer.binary && tracker->outcome.status & STATUS_CURSOR_EXISTS;
-    if (fresh && payload.length == EOF_LENGTH && !cursor)
+    if (fresh && payload.length == EOF_LENGTH && !response_opened_cursor(tracker))
         return true;
     return response_next_result(tracker, event, err);
 }

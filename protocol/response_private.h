@@ -14,7 +14,8 @@
  *    └──► LOGIN, until the caller ends it
  *
  * Every phase goes back to IDLE with the packet that ends the answer; ERR is such a packet in each.
- * DEFINITIONS_END is the EOF that DEPRECATE_EOF leaves out.
+ * DEFINITIONS_END is the EOF that DEPRECATE_EOF leaves out. Where the server sends no definitions,
+ * DEFINITIONS is left out.
  */
 #ifndef SALLYPORT_PROTOCOL_RESPONSE_PRIVATE_H
 #define SALLYPORT_PROTOCOL_RESPONSE_PRIVATE_H
@@ -48,11 +49,13 @@ struct response_entry {
     int16_t sequence; /* of the first packet, or RESPONSE_SEQUENCE_ANY */
     uint8_t reply;    /* enum command_reply */
     bool binary;
+    bool cursor; /* the command asked for one */
     bool injected;
 };
 
 struct response_tracker {
     uint32_t capabilities;
+    uint32_t mariadb_capabilities;
     enum response_phase phase;
     enum response_stage stage;
 
@@ -72,6 +75,7 @@ struct response_tracker {
     bool first_packet;    /* its first packet has not been classified yet */
     bool fresh;           /* definitions have just ended: an old EOF may follow all the same */
     uint8_t sequence;     /* the next packet's */
+    bool bare;            /* no definitions come, only the EOFs behind them where there are EOFs */
     uint32_t definitions; /* still to come in this group */
     uint16_t next_group;  /* definitions in the group after it (prepare answers) */
 

@@ -12,16 +12,18 @@
 struct statement_map {
     struct buffer items; /* of struct statement * */
     struct statement *last;
+    bool attributes;
     size_t text_total;
     size_t state_total;
 };
 
-bool statement_map_create(struct statement_map **out, struct error *err)
+bool statement_map_create(bool attributes, struct statement_map **out, struct error *err)
 {
     struct statement_map *map = calloc(1, sizeof *map);
     if (!map)
         return error_set(err, ERROR_MEMORY, "out of memory for prepared statements");
     buffer_init(&map->items, STATEMENT_COUNT_MAX * sizeof(struct statement *));
+    map->attributes = attributes;
     *out = map;
     return true;
 }
@@ -147,7 +149,8 @@ static bool statement_create(struct statement_map *map, uint32_t id, uint16_t pa
     statement->id = id;
     statement->parameters = parameters;
     statement->map = map;
-    buffer_init(&statement->types, (size_t)parameters * TYPE_SIZE);
+    statement->map_has_attributes = map->attributes;
+    buffer_init(&statement->types, (size_t)parameters * PARAMETERS_TYPE_SIZE);
     buffer_init(&statement->long_slots, (size_t)parameters * sizeof(uint32_t));
     buffer_init(&statement->long_data, (size_t)parameters * sizeof(struct statement_long));
     if (!statement_copy_text(statement, text, err)) {
@@ -225,7 +228,8 @@ bool statement_wants_cursor(struct byte_view payload)
     uint8_t command, flags;
     uint32_t id;
     return byte_reader_u8(&reader, &command) && command == COMMAND_STMT_EXECUTE &&
-           byte_reader_u32le(&reader, &id) && byte_reader_u8(&reader, &flags) && flags != 0;
+           byte_reader_u32le(&reader, &id) && byte_reader_u8(&reader, &flags) &&
+           (flags & EXECUTE_CURSOR_TYPES) != 0;
 }
 
 static struct statement_long *statement_long_entry(const struct statement *statement, size_t index)

@@ -23,6 +23,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "protocol/parameters.h"
 #include "protocol/value.h"
 
 #define STATEMENT_COUNT_MAX 65536 /* of one session; the server's own limit is far lower */
@@ -53,6 +54,7 @@ struct statement {
     struct statement_text text;
     /* private */
     struct statement_map *map;
+    bool map_has_attributes;
     struct buffer text_bytes;
     struct buffer types;      /* two bytes for each parameter; empty until the first bind */
     struct buffer long_slots; /* for each parameter, 1 + its place in long_data, or 0 */
@@ -60,7 +62,8 @@ struct statement {
     size_t long_kept;         /* bytes of long data that are kept */
 };
 
-bool statement_map_create(struct statement_map **out, struct error *err) MUST_USE;
+/* `attributes`: the session has agreed on CLIENT_QUERY_ATTRIBUTES, which changes every execute. */
+bool statement_map_create(bool attributes, struct statement_map **out, struct error *err) MUST_USE;
 void statement_map_destroy(struct statement_map *map);
 size_t statement_count(const struct statement_map *map);
 
@@ -108,6 +111,11 @@ bool statement_values(const struct statement *statement, struct byte_view payloa
                       uint64_t full_length, void (*each)(void *arg, const struct value *value),
                       void *arg, struct error *err) MUST_USE;
 
+/* The query attributes of a COM_STMT_EXECUTE: none in a session that has not agreed on them. */
+bool statement_attributes(const struct statement *statement, struct byte_view payload,
+                          uint64_t full_length, const struct attribute_sink *attributes,
+                          struct error *err) MUST_USE;
+
 /* Takes the rows of a COM_STMT_BULK_EXECUTE. */
 struct statement_rows {
     void (*row)(void *arg, uint64_t index); /* before the values of each row; NULL allowed */
@@ -131,7 +139,7 @@ bool statement_bulk_values(const struct statement *statement, struct byte_view p
 bool statement_bind(struct statement *statement, struct byte_view payload,
                     struct error *err) MUST_USE;
 
-/* The cursor flag of a COM_STMT_EXECUTE (flags byte != 0 asks for a cursor). */
+/* Whether a COM_STMT_EXECUTE asks for a cursor, of whatever type. */
 bool statement_wants_cursor(struct byte_view payload);
 
 #endif

@@ -5,7 +5,10 @@
 
 #include "protocol/statement.h"
 
-#define TYPE_SIZE 2 /* bytes of a parameter's type: the code and its flags */
+/* Flags of COM_STMT_EXECUTE: the types of cursor, and that a count of values follows even where the
+ * statement has no parameters. (include/mysql.h of MySQL 9.x, enum_cursor_type.) */
+#define EXECUTE_CURSOR_TYPES    7u
+#define EXECUTE_PARAMETER_COUNT 8u
 
 /* Long data of one parameter. */
 struct statement_long {

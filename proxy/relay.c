@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "protocol/capability.h"
 #include "protocol/collation.h"
+#include "protocol/parameters.h"
 
 /* Command byte, statement id and parameter number of COM_STMT_SEND_LONG_DATA. */
 #define LONG_DATA_HEADER 7
@@ -44,14 +45,18 @@ bool relay_create(struct session *session, struct error *err)
     session->relay = relay;
     size_t hold = session->snapshot->settings.audit.statement_limit;
     command_framer_init(&relay->framer, hold);
+    relay->framer.framed = compression_method_of(session->capabilities) != COMPRESSION_NONE;
     params_init(&relay->params);
+    params_init(&relay->attributes);
     buffer_init(&relay->parked.raw, SIZE_MAX);
     buffer_init(&relay->parked.payload, SIZE_MAX);
     relay->multi_statements = session->capabilities & CAPABILITY_MULTI_STATEMENTS;
     relay->charset = collation_charset(session->login.collation);
     relay_follow_policy(session);
-    return statement_map_create(&relay->statements, err) &&
-           response_tracker_create(session->capabilities, &relay->tracker, err);
+    return statement_map_create(session->capabilities & CAPABILITY_QUERY_ATTRIBUTES,
+                                &relay->statements, err) &&
+           response_tracker_create(session->capabilities, session->mariadb_capabilities,
+                                   &relay->tracker, err);
 }
 
 static void forget(struct session *session, struct exchange *exchange)
@@ -83,6 +88,7 @@ void relay_destroy(struct session *session)
     statement_map_destroy(relay->statements);
     command_framer_release(&relay->framer);
     params_release(&relay->params);
+    params_release(&relay->attributes);
     buffer_release(&relay->parked.raw);
     buffer_release(&relay->parked.payload);
     free(relay);
@@ -178,7 +184,7 @@ static bool remember(struct session *session, struct exchange *exchange,
                      const struct command_piece *piece, struct error *err)
 {
     const struct relay *relay = session->relay;
-    struct byte_view text = byte_view(piece->payload.data + 1, piece->payload.length - 1);
+    const struct byte_view text = piece->text;
     size_t limit = session->snapshot->settings.audit.statement_limit;
     switch (exchange->command) {
     case COMMAND_STMT_PREPARE:
@@ -239,6 +245,14 @@ static bool apply(struct session *session, const struct exchange *exchange,
     }
 }
 
+static enum response_rows rows_of(const struct command_piece *piece)
+{
+    if (statement_wants_cursor(piece->payload))
+        return RESPONSE_ROWS_CURSOR;
+    return command_kind(piece->payload.data[0])->binary_rows ? RESPONSE_ROWS_BINARY
+                                                             : RESPONSE_ROWS_TEXT;
+}
+
 static void allow(struct session *session, enum command_event event,
                   const struct command_piece *piece, struct exchange *exchange)
 {
@@ -250,8 +264,8 @@ static void allow(struct session *session, enum command_event event,
         event == COMMAND_WHOLE ? (uint8_t)(piece->last_sequence + 1) : RESPONSE_SEQUENCE_ANY;
     if (!remember(session, exchange, piece, &err) ||
         !apply(session, exchange, piece->payload, &err) ||
-        (answered && !response_expect(relay->tracker, kind->reply, kind->binary_rows, sequence,
-                                      exchange, &err))) {
+        (answered &&
+         !response_expect(relay->tracker, kind->reply, rows_of(piece), sequence, exchange, &err))) {
         forget(session, exchange);
         session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
         return;
@@ -265,10 +279,14 @@ static void allow(struct session *session, enum command_event event,
         relay_finish_sent(session, exchange);
         exchange_give(session->worker, exchange);
     }
-    if (quits)
+    if (quits) {
         session_end(session, REASON_CLIENT_QUIT, NULL);
-    else
-        (void)send_upstream(session, piece->raw);
+        return;
+    }
+    upstream_begin(session->upstream, UPSTREAM_COMMAND);
+    if (event == COMMAND_WHOLE)
+        upstream_end(session->upstream, piece->last_sequence);
+    (void)send_upstream(session, piece->raw);
 }
 
 /* --- refusing --- */
@@ -279,6 +297,7 @@ bool relay_write_injected(struct session *session)
     struct relay *relay = session->relay;
     while (response_injected_next(relay->tracker)) {
         struct exchange *exchange = response_injected_done(relay->tracker);
+        session->leg.outgoing = (uint8_t)(exchange->sequence + 1);
         char message[PACKET_ERR_MESSAGE_MAX];
         uint8_t storage[PACKET_ERR_MESSAGE_MAX + 64];
         struct buffer packet;
@@ -333,6 +352,13 @@ static void deny(struct session *session, enum command_event event, const struct
 
 /* --- a command --- */
 
+static void verdict_malformed(struct verdict *verdict, const struct error *err)
+{
+    *verdict = (struct verdict){.action = VERDICT_CLOSE, .code = 1835, .sqlstate = "HY000"};
+    snprintf(verdict->reason, sizeof verdict->reason, "%.*s", AUTHZ_RULE_TEXT_MAX - 1,
+             err->message);
+}
+
 /* What the policy says, and whether the bound values can be read: what cannot be is never sent. */
 static void judge(struct session *session, enum command_event event,
                   const struct command_piece *piece, bool decoded, struct verdict *verdict)
@@ -343,12 +369,13 @@ static void judge(struct session *session, enum command_event event,
     if (decoded || verdict->action == VERDICT_WAIT)
         return;
     params_begin(&relay->params, relay->charset);
+    params_begin(&relay->attributes, relay->charset);
     if (verdict->action != VERDICT_ALLOW ||
         relay_decode_values(session, event, piece->payload, &err))
         return;
     params_begin(&relay->params, relay->charset);
-    *verdict = (struct verdict){.action = VERDICT_CLOSE, .code = 1835, .sqlstate = "HY000"};
-    snprintf(verdict->reason, sizeof verdict->reason, "%.*s", AUTHZ_RULE_TEXT_MAX - 1, err.message);
+    params_begin(&relay->attributes, relay->charset);
+    verdict_malformed(verdict, &err);
 }
 
 /* The intent goes into the log before anything else happens. NULL: the command waits, or the
@@ -380,12 +407,24 @@ static struct exchange *record(struct session *session, enum command_event event
     return NULL;
 }
 
+/* Finds the text of a command: behind its byte, and behind the query attributes where there are. */
+static bool find_text(const struct session *session, struct command_piece *piece, struct error *err)
+{
+    piece->text = byte_view(piece->payload.data + 1, piece->payload.length - 1);
+    return piece->payload.data[0] != COMMAND_QUERY ||
+           !(session->capabilities & CAPABILITY_QUERY_ATTRIBUTES) ||
+           attributes_text(piece->payload, &piece->text, err);
+}
+
 static void take_command(struct session *session, enum command_event event,
-                         const struct command_piece *piece, bool decoded)
+                         struct command_piece *piece, bool decoded)
 {
     struct relay *relay = session->relay;
     struct verdict verdict = {.action = VERDICT_WAIT};
-    if (response_expected(relay->tracker) < RESPONSE_FIFO_MAX)
+    struct error err = {0};
+    if (!find_text(session, piece, &err))
+        verdict_malformed(&verdict, &err);
+    else if (response_expected(relay->tracker) < RESPONSE_FIFO_MAX)
         judge(session, event, piece, decoded, &verdict);
     if (verdict.action == VERDICT_WAIT) {
         park(session, event, piece, false, HOLD_ANSWERS);
@@ -395,11 +434,12 @@ static void take_command(struct session *session, enum command_event event,
     if (!exchange)
         return;
     params_trim(&relay->params, RELAY_KEEP_PARAMS);
+    params_trim(&relay->attributes, RELAY_KEEP_PARAMS);
     if (event == COMMAND_BEGIN) {
-        exchange->length = piece->payload.length - 1;
+        exchange->length = piece->text.length;
         exchange->captured = piece->payload.length;
         digest_begin(&relay->digest);
-        digest_add(&relay->digest, piece->payload.data + 1, piece->payload.length - 1);
+        digest_add(&relay->digest, piece->text.data, piece->text.length);
     }
     if (verdict.action != VERDICT_ALLOW)
         deny(session, event, &verdict, exchange);
@@ -492,6 +532,8 @@ static void take_piece(struct session *session, enum command_event event,
             use_scan_feed(&relay->scan, piece->payload.data, piece->payload.length);
         if (event == COMMAND_END && !judge_streamed(session, exchange, piece->last_sequence))
             return;
+        if (event == COMMAND_END)
+            upstream_end(session->upstream, piece->last_sequence);
         if (!send_upstream(session, piece->raw))
             return;
     }
@@ -507,7 +549,7 @@ void relay_unpark(struct session *session)
     struct parked *parked = &relay->parked;
     if (!parked->full)
         return;
-    const struct command_piece piece = {
+    struct command_piece piece = {
         .payload = byte_view(buffer_bytes(&parked->payload), buffer_length(&parked->payload)),
         .raw = byte_view(buffer_bytes(&parked->raw), buffer_length(&parked->raw)),
         .last_sequence = parked->last_sequence,
@@ -533,12 +575,16 @@ static bool take_infile(struct session *session, struct byte_view input, size_t 
     relay->infile_coming = !relay->infile_framer.done;
     if (relay->infile) {
         relay->infile->bytes_in += *consumed;
+        relay->infile->file_bytes = relay->infile_framer.bytes;
         if (relay->infile_framer.done)
             response_infile_sent(relay->tracker,
                                  infile_framer_next_sequence(&relay->infile_framer));
     }
-    if (relay->infile_framer.done)
+    if (relay->infile_framer.done) {
         relay->infile = NULL;
+        session->leg.outgoing = leg_next(&session->leg); /* the answer counts on from the file */
+        upstream_end(session->upstream, leg_last(&session->leg));
+    }
     return send_upstream(session, byte_view(input.data, *consumed));
 }
 
@@ -554,6 +600,8 @@ static bool take_input(struct session *session, struct byte_view input, size_t *
         session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000", "%s", err.message);
         return false;
     }
+    if (leg_compressed(&session->leg))
+        piece.last_sequence = leg_last(&session->leg); /* answers count on from the frame */
     if (event == COMMAND_WHOLE || event == COMMAND_BEGIN) {
         relay->arrived_us = clock_wall_us();
         relay->started_us = clock_monotonic_us();
@@ -562,6 +610,11 @@ static bool take_input(struct session *session, struct byte_view input, size_t *
         take_piece(session, event, &piece);
     }
     return session->state < SESSION_ENDING;
+}
+
+static bool between_commands(const struct relay *relay)
+{
+    return !relay->infile_coming && command_framer_idle(&relay->framer);
 }
 
 size_t relay_client_data(struct session *session, const uint8_t *data, size_t length)
@@ -574,6 +627,8 @@ size_t relay_client_data(struct session *session, const uint8_t *data, size_t le
             return length;
         taken += consumed;
     }
+    if (session->state == SESSION_READY) /* each command's frames count from 0 */
+        session->leg.incoming = between_commands(session->relay) ? 0 : leg_next(&session->leg);
     if (session->drain && session->state == SESSION_READY && relay_idle(session))
         session_drain(session);
     if (session->state == SESSION_CHANGING && session->holds == 0 && taken < length)

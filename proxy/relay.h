@@ -26,6 +26,8 @@ struct exchange {
     uint8_t option;     /* COM_SET_OPTION: 0 turns multi-statements on */
     bool dropped;       /* denied, and it has no answer */
     bool asks_infile;   /* its text can ask for a local file */
+    bool sends_file;    /* the server asked for a local file, of: */
+    uint64_t file_bytes;
     bool names_charset; /* its text sets the client's character set, to: */
     char charset[32];
     uint16_t error_code; /* denied: of the ERR packet */
@@ -58,7 +60,7 @@ struct verdict {
 /* A command that could not go on yet, with copies of its bytes. */
 struct parked {
     bool full;
-    bool decoded; /* its bound values are in relay.params already */
+    bool decoded; /* its bound values are in relay.params and relay.attributes already */
     enum command_event event;
     struct buffer raw;
     struct buffer payload;
@@ -70,6 +72,7 @@ struct relay {
     struct response_tracker *tracker;
     struct statement_map *statements;
     struct audit_params params; /* reused for each execute */
+    struct audit_params attributes;
     struct parked parked;
     struct exchange *streaming; /* the command whose pieces are coming */
     bool discarding;            /* … and are dropped: it was denied */
@@ -84,8 +87,9 @@ struct relay {
     bool infile_coming;      /* the client sends a file */
     struct exchange *infile; /* for this one; NULL once it was answered early */
     struct infile_framer infile_framer;
-    struct exchange *changing; /* COM_CHANGE_USER under way */
-    const char *charset;       /* of the client's statements; a literal, or charset_name */
+    struct exchange *changing;        /* COM_CHANGE_USER under way */
+    const struct exchange *answering; /* compressed: the first frame of its answer has gone out */
+    const char *charset;              /* of the client's statements; a literal, or charset_name */
     char charset_name[32];
 };
 
@@ -110,6 +114,9 @@ void relay_follow_policy(struct session *session);
 /* Whether an ERR of ours may stand now, and with which sequence id. */
 bool relay_error_place(const struct session *session, uint8_t *sequence);
 
+/* Whether the frames of an answer have begun to go to the client: what goes next counts on. */
+bool relay_answer_framed(const struct session *session);
+
 /* Writes the ERR packets of denied commands whose turn has come. False: the session has ended. */
 bool relay_write_injected(struct session *session) MUST_USE;
 
@@ -129,8 +136,8 @@ const char *relay_charset_of(struct byte_view text, char *storage, size_t size);
 
 /* relay_record.c */
 
-/* Decodes bound values into relay.params. False: they cannot be read, and the command must not be
- * sent. */
+/* Decodes bound values into relay.params, query attributes into relay.attributes. False: they
+ * cannot be read, and the command must not be sent. */
 bool relay_decode_values(struct session *session, enum command_event event,
                          struct byte_view payload, struct error *err) MUST_USE;
 /* The intent; relay_decode_values() came before. */

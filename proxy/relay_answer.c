@@ -141,6 +141,23 @@ struct outgoing {
     size_t to;
 };
 
+bool relay_answer_framed(const struct session *session)
+{
+    return session->relay && session->relay->answering;
+}
+
+/* The frames of an answer count on from its command's last one. */
+static void place_frame(struct session *session)
+{
+    struct relay *relay = session->relay;
+    const struct exchange *exchange = response_tag(relay->tracker);
+    if (exchange && exchange != relay->answering)
+        session->leg.outgoing = (uint8_t)(exchange->sequence + 1);
+    else if (!exchange)
+        session->leg.outgoing = upstream_frame(session->upstream); /* it answers nothing */
+    relay->answering = exchange;
+}
+
 static bool flush(struct session *session, struct outgoing *outgoing)
 {
     size_t length = outgoing->to - outgoing->from;
@@ -149,6 +166,8 @@ static bool flush(struct session *session, struct outgoing *outgoing)
     if (length == 0)
         return true;
     session->bytes_out += length;
+    if (leg_compressed(&session->leg))
+        place_frame(session);
     return session_write(session, data, length);
 }
 
@@ -175,9 +194,17 @@ static bool begin_infile(struct session *session, size_t consumed, struct outgoi
         return false;
     }
     relay->infile = exchange;
+    exchange->sends_file = true;
     relay->infile_coming = true;
     infile_framer_init(&relay->infile_framer, sequence);
-    return true;
+    relay->infile_framer.framed = leg_compressed(&session->leg);
+    upstream_begin(session->upstream, UPSTREAM_FILE);
+    if (!leg_compressed(&session->leg))
+        return true;
+    bool flushed = flush(session, outgoing);
+    session->leg.incoming =
+        session->leg.outgoing; /* the file's frames count on from the request's */
+    return flushed;
 }
 
 static bool take_unsolicited(struct session *session, struct outgoing *outgoing)
@@ -198,9 +225,12 @@ static bool take_event(struct session *session, enum response_event event, size_
     case RESPONSE_MORE:
         return true;
     case RESPONSE_DONE:
-        if (session->relay->streaming == response_tag(session->relay->tracker) &&
+        /* No frame has parts of two answers. */
+        if ((leg_compressed(&session->leg) ||
+             session->relay->streaming == response_tag(session->relay->tracker)) &&
             !flush(session, outgoing))
             return false;
+        session->relay->answering = NULL;
         end_answer(session);
         if (session->state >= SESSION_ENDING)
             return false;

@@ -37,8 +37,8 @@ static void change_upstream(struct session *session)
     struct relay *relay = session->relay;
     struct error err = {0};
     session_hold_client(session, HOLD_LOGIN);
-    if (!response_expect(relay->tracker, REPLY_LOGIN, false, RESPONSE_SEQUENCE_ANY, relay->changing,
-                         &err) ||
+    if (!response_expect(relay->tracker, REPLY_LOGIN, RESPONSE_ROWS_TEXT, RESPONSE_SEQUENCE_ANY,
+                         relay->changing, &err) ||
         !upstream_change_user(session->upstream, &session->login, &err))
         session_fail(session, REASON_UPSTREAM_CLOSED, 1159, "08S01", "%s", err.message);
 }
@@ -67,6 +67,7 @@ void relay_change_user(struct session *session, struct byte_view payload, struct
     if (!judge(session) || !session_move(session, SESSION_CHANGING))
         return;
     session->client_sequence = (uint8_t)(exchange->sequence + 1);
+    session->leg.incoming = session->client_sequence;
     buffer_clear(&session->last_auth);
     if (!auth_server_begin(&session->auth, session->offered_plugin, session->scramble,
                            &session->login, &session->last_auth, &step, &err) ||
@@ -74,6 +75,15 @@ void relay_change_user(struct session *session, struct byte_view payload, struct
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
     else
         go_on(session, step);
+}
+
+/* With compression the frames are counted, and no server looks at the packets' own ids. */
+static uint8_t due_sequence(const struct session *session)
+{
+    bool framed =
+        leg_compressed(&session->leg) && buffer_length(&session->input) >= PACKET_HEADER_SIZE;
+    return framed ? buffer_bytes(&session->input)[PACKET_HEADER_SIZE - 1]
+                  : session->client_sequence;
 }
 
 /* The client's answer to what its plugin was asked. */
@@ -88,14 +98,14 @@ size_t relay_change_user_data(struct session *session, const uint8_t *data, size
         return 0; /* the stream is paused: bytes that were on their way wait */
     if (!buffer_append(&session->input, data, length, &err) ||
         !packet_take(byte_view(buffer_bytes(&session->input), buffer_length(&session->input)),
-                     PACKET_LOGIN_MAX, session->client_sequence, &found, &payload, &consumed,
-                     &err)) {
+                     PACKET_LOGIN_MAX, due_sequence(session), &found, &payload, &consumed, &err)) {
         session_fail(session, REASON_CLIENT_PROTOCOL, 1835, "HY000", "%s", err.message);
         return length;
     }
     if (!found)
         return length;
-    session->client_sequence++;
+    session->client_sequence =
+        leg_compressed(&session->leg) ? leg_next(&session->leg) : session->client_sequence + 1;
     buffer_clear(&session->last_auth);
     if (!auth_server_feed(&session->auth, payload, &session->last_auth, &step, &err) ||
         consumed != buffer_length(&session->input)) {
@@ -152,8 +162,10 @@ void relay_change_user_accepted(struct session *session, struct byte_view ok)
         return;
     }
     buffer_trim(&session->attributes, 0);
-    if (session_send_ok(session, ok) && session_move(session, SESSION_READY))
-        session_release_client(session, HOLD_LOGIN);
+    if (!session_send_ok(session, ok) || !session_move(session, SESSION_READY))
+        return;
+    session->leg.incoming = 0;
+    session_release_client(session, HOLD_LOGIN);
 }
 
 void relay_change_user_refused(struct session *session, struct byte_view payload)

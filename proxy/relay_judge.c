@@ -96,19 +96,19 @@ static void judge_infile(const struct session *session, struct byte_view text,
         refuse(verdict, VERDICT_DENY, 1227, "42000", "no role allows local_infile any more");
 }
 
-static void judge_text(struct session *session, enum command_event event, struct byte_view payload,
-                       struct verdict *verdict)
+static void judge_text(struct session *session, enum command_event event,
+                       const struct command_piece *piece, struct verdict *verdict)
 {
     struct relay *relay = session->relay;
     struct use_scan *scan = &relay->scan;
     bool tracked = session->capabilities & CAPABILITY_SESSION_TRACK;
-    judge_infile(session, byte_view(payload.data + 1, payload.length - 1), verdict);
+    judge_infile(session, piece->text, verdict);
     /* Who may use every schema needs no scan, unless to follow the schema, or for a reload in
      * mid-stream. */
     if (relay->any_schema && tracked && event == COMMAND_WHOLE)
         return;
-    use_scan_init(scan, scan_flags(session, payload.data[0]));
-    use_scan_feed(scan, payload.data + 1, payload.length - 1);
+    use_scan_init(scan, scan_flags(session, piece->payload.data[0]));
+    use_scan_feed(scan, piece->text.data, piece->text.length);
     if (event != COMMAND_WHOLE)
         return; /* the rest is scanned piece by piece, and judged before the last one */
     use_scan_finish(scan);
@@ -145,7 +145,7 @@ static void judge_feature(const struct session *session, enum authz_feature feat
 }
 
 static void judge_prepare(struct session *session, enum command_event event,
-                          struct byte_view payload, struct verdict *verdict)
+                          const struct command_piece *piece, struct verdict *verdict)
 {
     const struct relay *relay = session->relay;
     if (statement_count(relay->statements) + relay->preparing >=
@@ -153,19 +153,20 @@ static void judge_prepare(struct session *session, enum command_event event,
         refuse(verdict, VERDICT_DENY, 1461, "42000",
                "limits.statements of the proxy is reached: close prepared statements");
     else
-        judge_text(session, event, payload, verdict);
+        judge_text(session, event, piece, verdict);
 }
 
-static void judge_kind(struct session *session, enum command_event event, struct byte_view payload,
-                       struct verdict *verdict)
+static void judge_kind(struct session *session, enum command_event event,
+                       const struct command_piece *piece, struct verdict *verdict)
 {
+    const struct byte_view payload = piece->payload;
     const struct command_kind *kind = command_kind(payload.data[0]);
     switch (payload.data[0]) {
     case COMMAND_QUERY:
-        judge_text(session, event, payload, verdict);
+        judge_text(session, event, piece, verdict);
         break;
     case COMMAND_STMT_PREPARE:
-        judge_prepare(session, event, payload, verdict);
+        judge_prepare(session, event, piece, verdict);
         break;
     case COMMAND_INIT_DB:
     case COMMAND_CREATE_DB:
@@ -216,5 +217,5 @@ void relay_judge(struct session *session, enum command_event event,
     else if (kind->replication)
         judge_feature(session, AUTHZ_REPLICATION, verdict);
     else
-        judge_kind(session, event, piece->payload, verdict);
+        judge_kind(session, event, piece, verdict);
 }

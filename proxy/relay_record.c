@@ -4,6 +4,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "protocol/capability.h"
+#include "protocol/parameters.h"
+#include "protocol/replication.h"
 #include "proxy/relay.h"
 
 static const char *event_name(uint8_t command)
@@ -62,10 +65,32 @@ static void add_value(void *arg, const struct value *value)
     }
 }
 
+static void add_attribute(void *arg, struct byte_view name, const struct value *value)
+{
+    struct audit_params *attributes = arg;
+    params_name(attributes, name.data, name.length);
+    add_value(attributes, value);
+}
+
 static struct statement *statement_of(const struct relay *relay, struct byte_view payload)
 {
     uint32_t id;
     return statement_id_read(payload, &id, NULL) ? statement_find(relay->statements, id) : NULL;
+}
+
+/* File and position, or host and port, and the replica's server id: docs/audit-record.md. */
+static bool decode_replication(struct relay *relay, struct byte_view payload, struct error *err)
+{
+    struct replication_request request;
+    struct audit_params *params = &relay->params;
+    if (!replication_read(payload, &request, err))
+        return false;
+    bool registers = payload.data[0] == COMMAND_REGISTER_SLAVE;
+    struct byte_view text = registers ? request.host : request.file;
+    params_text(params, text.data, text.length, text.length);
+    params_unsigned(params, registers ? request.port : request.position);
+    params_unsigned(params, request.server_id);
+    return true;
 }
 
 bool relay_decode_values(struct session *session, enum command_event event,
@@ -74,6 +99,7 @@ bool relay_decode_values(struct session *session, enum command_event event,
     struct relay *relay = session->relay;
     uint8_t command = payload.data[0];
     params_begin(&relay->params, relay->charset);
+    params_begin(&relay->attributes, relay->charset);
     if (command == COMMAND_PROCESS_KILL && payload.length >= 5) {
         struct byte_reader reader = byte_reader(payload.data + 1, payload.length - 1);
         uint32_t id;
@@ -84,9 +110,15 @@ bool relay_decode_values(struct session *session, enum command_event event,
     uint64_t length = event == COMMAND_WHOLE ? payload.length : UINT64_MAX;
     const struct statement *statement = statement_of(relay, payload);
     const struct statement_rows rows = {.value = add_value, .arg = &relay->params};
+    const struct attribute_sink attributes = {add_attribute, &relay->attributes};
     uint64_t count;
+    if (command == COMMAND_QUERY && session->capabilities & CAPABILITY_QUERY_ATTRIBUTES)
+        return attributes_read(payload, &attributes, err);
+    if (replication_is_request(command))
+        return decode_replication(relay, payload, err);
     if (command == COMMAND_STMT_EXECUTE)
-        return statement_values(statement, payload, length, add_value, &relay->params, err);
+        return statement_values(statement, payload, length, add_value, &relay->params, err) &&
+               statement_attributes(statement, payload, length, &attributes, err);
     if (command == COMMAND_STMT_BULK_EXECUTE)
         return statement_bulk_values(statement, payload, length, &rows, &count, err);
     return true;
@@ -139,7 +171,6 @@ bool relay_record(struct session *session, enum command_event event,
 {
     struct relay *relay = session->relay;
     uint8_t command = piece->payload.data[0];
-    struct byte_view rest = byte_view(piece->payload.data + 1, piece->payload.length - 1);
     struct audit_intent intent = {
         .event = event_name(command),
         .command = command_kind(command)->name,
@@ -149,13 +180,16 @@ bool relay_record(struct session *session, enum command_event event,
     };
     const struct statement *statement = statement_of(relay, piece->payload);
     if (has_text(command))
-        set_text(&intent, exchange, rest, session->snapshot->settings.audit.statement_limit);
+        set_text(&intent, exchange, piece->text, session->snapshot->settings.audit.statement_limit);
     if (has_text(command) && event != COMMAND_WHOLE)
         intent.statement_length = 0; /* not known before its last piece */
     if (statement && command != COMMAND_STMT_SEND_LONG_DATA)
         set_prepared_text(&intent, statement);
     if (relay->params.values > 0 &&
         !params_finish(&relay->params, &intent.params, &intent.params_length, err))
+        return false;
+    if (relay->attributes.values > 0 &&
+        !params_finish(&relay->attributes, &intent.attributes, &intent.attributes_length, err))
         return false;
     return audit_begin(session->worker->lane, &session->prefix, &intent, answer, &exchange->entry,
                        err);
@@ -180,6 +214,8 @@ static struct audit_outcome outcome_of(const struct exchange *exchange, const ch
     return (struct audit_outcome){
         .outcome = word,
         .bytes_in = exchange->bytes_in,
+        .has_file = exchange->sends_file,
+        .file_bytes = exchange->file_bytes,
         .duration_us = clock_monotonic_us() - exchange->started_us,
         .statement_length = text ? exchange->length : 0,
         .statement_sha256 = text && exchange->has_digest ? exchange->digest : NULL,

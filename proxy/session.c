@@ -104,6 +104,7 @@ static void session_free(struct session *session)
         worker_set_busy(session->worker, false);
     registry_leave(session->worker->shared->registry, session->pending);
     worker_remove_session(session->worker, session);
+    leg_release(&session->leg);
     buffer_release(&session->input);
     buffer_release(&session->attributes);
     buffer_release(&session->last_auth);
@@ -166,6 +167,7 @@ static void end(struct session *session, enum reason reason, unsigned linger_ms)
     upstream_close(session->upstream, relay_between_commands(session));
     session->upstream = NULL;
     relay_destroy(session);
+    leg_close(&session->leg);
     session->ended_recorded = session_record_end(session);
     log_out(session);
     stream_close(session->client, linger_ms);
@@ -230,8 +232,11 @@ static void send_error(struct session *session, uint16_t code, const char *sqlst
     struct buffer packet;
     buffer_init_fixed(&packet, storage, sizeof storage);
     struct error err = {0};
+    if (!relay_answer_framed(session))
+        session->leg.outgoing = sequence; /* frames and packets count alike there */
     if (!packet_err_append(&packet, sequence, code, sqlstate, message, &err) ||
-        !stream_write(session->client, buffer_bytes(&packet), buffer_length(&packet), &err))
+        !leg_write(&session->leg, session->client,
+                   byte_view(buffer_bytes(&packet), buffer_length(&packet)), 1, &err))
         log_debug("the client could not be told", "error", err.message, NULL);
 }
 
@@ -253,7 +258,7 @@ void session_fail(struct session *session, enum reason reason, uint16_t code, co
 bool session_write(struct session *session, const void *bytes, size_t length)
 {
     struct error err = {0};
-    if (stream_write(session->client, bytes, length, &err))
+    if (leg_write(&session->leg, session->client, byte_view(bytes, length), 1, &err))
         return true;
     session_end(session, REASON_CLIENT_LOST, "%s", err.message);
     return false;
@@ -386,25 +391,30 @@ static void on_secured(struct stream *stream, void *arg)
     log_leave(previous);
 }
 
-static size_t on_data(struct stream *stream, void *arg, const uint8_t *data, size_t length)
+static size_t take(void *arg, const uint8_t *data, size_t length)
 {
-    (void)stream;
     struct session *session = arg;
-    const char *previous = log_enter(session->id);
-    size_t taken = length;
     switch (session->state) {
     case SESSION_READY:
-        taken = relay_client_data(session, data, length);
-        break;
+        return relay_client_data(session, data, length);
     case SESSION_CHANGING:
-        taken = relay_change_user_data(session, data, length);
-        break;
+        return relay_change_user_data(session, data, length);
     case SESSION_ENDING:
     case SESSION_CLOSED:
-        break;
+        return length;
     default:
-        taken = session_login_data(session, data, length);
+        return session_login_data(session, data, length);
     }
+}
+
+static size_t on_data(struct stream *stream, void *arg, const uint8_t *data, size_t length)
+{
+    struct session *session = arg;
+    const char *previous = log_enter(session->id);
+    struct error err = {0};
+    size_t taken = length;
+    if (!leg_read(&session->leg, stream, data, length, take, session, &taken, &err))
+        session_fail(session, REASON_CLIENT_PROTOCOL, 1157, "08S01", "%s", err.message);
     log_leave(previous);
     return taken;
 }

@@ -21,6 +21,7 @@
 #include "base/buffer.h"
 #include "protocol/auth.h"
 #include "protocol/handshake.h"
+#include "proxy/leg.h"
 #include "proxy/reason.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
@@ -74,6 +75,7 @@ struct session {
     struct authz_limits limits;
 
     struct stream *client;
+    struct leg leg; /* the client's */
     struct upstream *upstream;
     uv_timer_t timer;
     unsigned
@@ -94,11 +96,12 @@ struct session {
 
     char mysql_user[HANDSHAKE_USER_MAX];
     char schema[HANDSHAKE_SCHEMA_MAX];
-    uint32_t capabilities; /* of the command phase, the same on both legs */
-    bool identified;       /* the client's certificate is verified and stream_peer() valid */
-    bool pending;          /* counted as not logged in */
-    bool logged_in;        /* counted for its bot */
-    bool started;          /* session.start was recorded: session.end is owed */
+    uint32_t capabilities;         /* of the command phase, the same on both legs */
+    uint32_t mariadb_capabilities; /* likewise */
+    bool identified; /* the client's certificate is verified and stream_peer() valid */
+    bool pending;    /* counted as not logged in */
+    bool logged_in;  /* counted for its bot */
+    bool started;    /* session.start was recorded: session.end is owed */
     bool ended_recorded;
     bool busy;  /* it has dialled a database */
     bool drain; /* ends when the running commands have been answered */

@@ -181,7 +181,10 @@ bool session_send_payload(struct session *session, struct byte_view payload)
         packet_append(&packet, session->client_sequence++, payload.data, payload.length, &err);
     if (!made)
         session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
+    session->leg.outgoing =
+        (uint8_t)session->leg.incoming; /* frames go to and fro, as packets do */
     bool sent = made && session_write_buffer(session, &packet);
+    session->leg.incoming = session->leg.outgoing;
     buffer_release(&packet);
     return sent;
 }
@@ -260,6 +263,7 @@ static void settle_capabilities(struct session *session)
     if (!session_allows(session, session->mysql_user, AUTHZ_LOCAL_INFILE, &decision))
         login->capabilities &= ~CAPABILITY_LOCAL_FILES;
     session->capabilities = login->capabilities;
+    session->mariadb_capabilities = login->mariadb_capabilities;
 }
 
 static void take_login(struct session *session, struct byte_view payload)
@@ -370,6 +374,18 @@ bool session_send_ok(struct session *session, struct byte_view ok)
     return session_send_payload(session, ok);
 }
 
+/* Right behind the login's OK, as on the database's leg. */
+static bool begin_compression(struct session *session)
+{
+    struct error err = {0};
+    session->leg.incoming = 0;
+    if (leg_compress(&session->leg, &session->worker->legs,
+                     compression_method_of(session->capabilities), session->login.zstd_level, &err))
+        return true;
+    session_end(session, REASON_INTERNAL, "%s", err.message);
+    return false;
+}
+
 /* STARTING -> READY, once session.start is in the log. */
 void session_start_relay(struct session *session)
 {
@@ -381,7 +397,8 @@ void session_start_relay(struct session *session)
         return;
     }
     struct byte_view ok = byte_view(buffer_bytes(&session->input), buffer_length(&session->input));
-    if (!session_send_ok(session, ok) || !session_move(session, SESSION_READY))
+    if (!session_send_ok(session, ok) || !begin_compression(session) ||
+        !session_move(session, SESSION_READY))
         return;
     buffer_trim(&session->input, 0);
     buffer_trim(&session->attributes, 0);

@@ -56,13 +56,17 @@ struct upstream {
     const struct upstream_events *events; /* NULL: given up, nobody wants to know */
     void *owner;
     enum upstream_state state;
-    struct stream *stream;       /* NULL while the name is resolved, and when closed */
-    uv_getaddrinfo_t *resolving; /* on the heap: it outlives a cancelled dial */
-    struct addrinfo *addresses;  /* of the database's name, until one has answered */
-    const struct addrinfo *next; /* the one to try when the current one fails */
+    enum upstream_state reached;            /* the last one before RETIRING or CLOSED */
+    char auth_plugin[HANDSHAKE_PLUGIN_MAX]; /* that the last login ended with */
+    struct stream *stream;                  /* NULL while the name is resolved, and when closed */
+    uv_getaddrinfo_t *resolving;            /* on the heap: it outlives a cancelled dial */
+    struct addrinfo *addresses;             /* of the database's name, until one has answered */
+    const struct addrinfo *next;            /* the one to try when the current one fails */
     uv_timer_t timer;
     unsigned open_handles; /* timer, stream, resolution: memory goes with the last */
     struct handshake_greeting greeting;
+    struct leg leg;
+    int last_frame;   /* the next write's last frame is to have this id; -1: any */
     uint8_t sequence; /* of the server's next packet before the login's end */
     struct buffer input;
     struct auth_client auth;
@@ -79,6 +83,8 @@ static bool move(struct upstream *upstream, enum upstream_state to)
         return false;
     }
     upstream->state = to;
+    if (to < STATE_RETIRING)
+        upstream->reached = to;
     return true;
 }
 
@@ -90,6 +96,7 @@ static void release(struct upstream *upstream)
     if (upstream->addresses)
         uv_freeaddrinfo(upstream->addresses);
     auth_client_wipe(&upstream->auth);
+    leg_release(&upstream->leg);
     buffer_release(&upstream->input);
     buffer_release(&upstream->login_attributes);
     snapshot_unref(upstream->snapshot);
@@ -109,6 +116,7 @@ static void shut(struct upstream *upstream, unsigned linger_ms)
     if (upstream->state == STATE_CLOSED || !move(upstream, STATE_CLOSED))
         return;
     upstream->events = NULL;
+    leg_close(&upstream->leg);
     if (upstream->resolving)
         uv_cancel((uv_req_t *)upstream->resolving);
     stream_close(upstream->stream, linger_ms);
@@ -154,7 +162,8 @@ static void start_timer(struct upstream *upstream, int64_t milliseconds)
 
 static bool send_packet(struct upstream *upstream, const struct buffer *packet, struct error *err)
 {
-    return stream_write(upstream->stream, buffer_bytes(packet), buffer_length(packet), err);
+    return leg_write_secret(&upstream->leg, upstream->stream,
+                            byte_view(buffer_bytes(packet), buffer_length(packet)), err);
 }
 
 /* A login that the server refuses, so that this connection does not count as a connect error. */
@@ -225,14 +234,31 @@ static bool on_greeting(struct upstream *upstream, struct byte_view payload, str
     return true;
 }
 
+/* Right behind the login's OK the server turns compression on (sql/sql_connect.cc,
+ * prepare_new_connection_state()). It lasts for the connection's life. */
+static bool begin_compression(struct upstream *upstream)
+{
+    struct error err = {0};
+    if (upstream->state != STATE_LOGIN ||
+        leg_compress(&upstream->leg, upstream->home->legs,
+                     compression_method_of(upstream->capabilities), upstream->login.zstd_level,
+                     &err)) {
+        upstream->leg.incoming = DECOMPRESSOR_ANY;
+        return true;
+    }
+    lose(upstream, UPSTREAM_PROTOCOL, &err);
+    return false;
+}
+
 static void end_login(struct upstream *upstream, enum auth_step step, struct byte_view payload)
 {
     const struct upstream_events *events = upstream->events;
     void *owner = upstream->owner;
     uv_timer_stop(&upstream->timer);
+    memcpy(upstream->auth_plugin, upstream->auth.plugin, sizeof upstream->auth_plugin);
     auth_client_wipe(&upstream->auth);
     if (step == AUTH_ACCEPTED) {
-        if (move(upstream, STATE_READY) && events)
+        if (begin_compression(upstream) && move(upstream, STATE_READY) && events)
             events->accepted(owner, payload);
         return;
     }
@@ -258,6 +284,7 @@ static bool authenticate(struct upstream *upstream, struct byte_view payload, ui
     buffer_init(&answer, PACKET_LOGIN_MAX);
     buffer_init(&packet, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE);
     bool good = auth_client_feed(&upstream->auth, payload, &answer, step, err);
+    upstream->leg.outgoing = leg_next(&upstream->leg);
     if (good && *step == AUTH_SEND)
         good = packet_append(&packet, (uint8_t)(sequence + 1), buffer_bytes(&answer),
                              buffer_length(&answer), err) &&
@@ -320,13 +347,24 @@ static bool take_packets(struct upstream *upstream, struct error *err)
     return true;
 }
 
+static size_t take_answer(void *arg, const uint8_t *data, size_t length)
+{
+    struct upstream *upstream = arg;
+    return upstream->events ? upstream->events->data(upstream->owner, data, length) : length;
+}
+
 static size_t on_data(struct stream *stream, void *arg, const uint8_t *data, size_t length)
 {
-    (void)stream;
     struct upstream *upstream = arg;
-    if (upstream->state == STATE_READY || upstream->state == STATE_CHANGING)
-        return upstream->events ? upstream->events->data(upstream->owner, data, length) : length;
     struct error err = {0};
+    if (upstream->state == STATE_READY || upstream->state == STATE_CHANGING) {
+        size_t taken;
+        if (leg_read(&upstream->leg, stream, data, length, take_answer, upstream, &taken, &err))
+            return taken;
+        error_wrap(&err, "database %s", upstream->database->name);
+        lose(upstream, UPSTREAM_PROTOCOL, &err);
+        return length;
+    }
     if (!buffer_append(&upstream->input, data, length, &err) || !take_packets(upstream, &err)) {
         error_wrap(&err, "database %s", upstream->database->name);
         lose(upstream, UPSTREAM_PROTOCOL, &err);
@@ -506,6 +544,7 @@ bool upstream_open(struct upstream_home *home, struct snapshot *snapshot,
                                   .database = database,
                                   .events = events,
                                   .owner = owner,
+                                  .last_frame = -1,
                                   .open_handles = 1};
     buffer_init(&upstream->input, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE + STREAM_READ_CHUNK);
     buffer_init(&upstream->login_attributes, PACKET_LOGIN_MAX);
@@ -553,6 +592,8 @@ bool upstream_login(struct upstream *upstream, const struct handshake_login *log
                                            buffer_length(&upstream->login_attributes));
     upstream->login.capabilities = capability_login(
         upstream->greeting.capabilities, login->capabilities, true, login->schema[0] != '\0');
+    if (!upstream->home->legs)
+        upstream->login.capabilities &= ~(CAPABILITY_COMPRESS | CAPABILITY_ZSTD);
     upstream->capabilities = upstream->login.capabilities;
     start_timer(upstream, upstream->snapshot->settings.proxy.limits.upstream_timeout_ms);
     if (!move(upstream, STATE_SECURING))
@@ -568,6 +609,7 @@ bool upstream_change_user(struct upstream *upstream, const struct handshake_logi
         return error_set(err, ERROR_STATE, "a change of user was asked for in state %s",
                          state_names[upstream->state]);
     struct handshake_login next = *login;
+    upstream_begin(upstream, UPSTREAM_COMMAND);
     start_timer(upstream, upstream->snapshot->settings.proxy.limits.upstream_timeout_ms);
     return send_credentials(upstream, &next, err);
 }
@@ -591,7 +633,27 @@ bool upstream_write(struct upstream *upstream, struct byte_view bytes, struct er
     if (upstream->state != STATE_READY)
         return error_set(err, ERROR_STATE, "a command was sent in state %s",
                          state_names[upstream->state]);
-    return stream_write(upstream->stream, bytes.data, bytes.length, err);
+    size_t frames = 1;
+    if (upstream->last_frame >= 0)
+        frames += (uint8_t)(upstream->last_frame - upstream->leg.outgoing);
+    upstream->last_frame = -1;
+    return leg_write(&upstream->leg, upstream->stream, bytes, frames, err);
+}
+
+void upstream_begin(struct upstream *upstream, enum upstream_turn turn)
+{
+    upstream->leg.outgoing = turn == UPSTREAM_COMMAND ? 0 : leg_next(&upstream->leg);
+    upstream->last_frame = -1;
+}
+
+void upstream_end(struct upstream *upstream, uint8_t last)
+{
+    upstream->last_frame = last;
+}
+
+uint8_t upstream_frame(const struct upstream *upstream)
+{
+    return leg_last(&upstream->leg);
 }
 
 size_t upstream_backlog(const struct upstream *upstream)
@@ -616,13 +678,42 @@ const struct handshake_greeting *upstream_greeting(const struct upstream *upstre
     return &upstream->greeting;
 }
 
+const struct stream *upstream_stream(const struct upstream *upstream)
+{
+    return upstream->stream;
+}
+
+const char *upstream_auth_plugin(const struct upstream *upstream)
+{
+    return upstream->auth_plugin;
+}
+
+enum upstream_stage upstream_stage(const struct upstream *upstream)
+{
+    switch (upstream->reached) {
+    case STATE_DIALLING:
+        return upstream->addresses ? UPSTREAM_DIALLING : UPSTREAM_RESOLVING;
+    case STATE_GREETING:
+    case STATE_GREETED:
+        return UPSTREAM_GREETING;
+    case STATE_SECURING:
+        return UPSTREAM_SECURING;
+    case STATE_LOGIN:
+        return UPSTREAM_LOGIN;
+    default:
+        return UPSTREAM_READY;
+    }
+}
+
 static void quit(struct upstream *upstream)
 {
     static const uint8_t packet[] = {1, 0, 0, 0, COMMAND_QUIT};
     upstream->events = NULL;
     stream_resume(upstream->stream);
-    shut(upstream,
-         stream_write(upstream->stream, packet, sizeof packet, NULL) ? QUIT_LINGER_MS : 0);
+    upstream_begin(upstream, UPSTREAM_COMMAND);
+    bool sent =
+        leg_write(&upstream->leg, upstream->stream, byte_view(packet, sizeof packet), 1, NULL);
+    shut(upstream, sent ? QUIT_LINGER_MS : 0);
 }
 
 void upstream_close(struct upstream *upstream, bool idle)

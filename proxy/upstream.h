@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "protocol/handshake.h"
+#include "proxy/leg.h"
 #include "proxy/snapshot.h"
 #include "tls/stream.h"
 
@@ -32,7 +33,8 @@ struct upstream;
 struct upstream_home {
     uv_loop_t *loop;
     struct stream_loop *shared;
-    size_t count; /* connections whose memory is not free yet, retiring ones included */
+    struct leg_home *legs; /* NULL: no connection is compressed */
+    size_t count;          /* connections whose memory is not free yet, retiring ones included */
     void (*emptied)(void *arg); /* called when `count` has come down to 0 */
     void *arg;
 };
@@ -82,11 +84,45 @@ bool upstream_change_user_feed(struct upstream *upstream, struct byte_view paylo
                                uint8_t sequence, bool *done, struct error *err) MUST_USE;
 
 bool upstream_write(struct upstream *upstream, struct byte_view bytes, struct error *err) MUST_USE;
+/*
+ * For connections that are compressed, without meaning for others: where the sequence ids of frames
+ * begin and end. The next write begins a command (they count from 0), or the file that the server
+ * has just asked for (they go on from its own).
+ */
+enum upstream_turn { UPSTREAM_COMMAND, UPSTREAM_FILE };
+void upstream_begin(struct upstream *upstream, enum upstream_turn turn);
+/*
+ * The next write ends the command or file, and its last frame shall have this sequence id: the one
+ * of the client's last frame. The server's answer then counts on as if the client had sent it
+ * there.
+ */
+void upstream_end(struct upstream *upstream, uint8_t last);
+/* The sequence id of the server's last frame. */
+uint8_t upstream_frame(const struct upstream *upstream);
+
 size_t upstream_backlog(const struct upstream *upstream);
 void upstream_pause(struct upstream *upstream);
 void upstream_resume(struct upstream *upstream);
 
 const struct handshake_greeting *upstream_greeting(const struct upstream *upstream);
+
+/*
+ * For who tells people how it went (proxy/probe.h), in `lost` and `refused` too: how far it came,
+ * the connection (NULL before there is one), and the plugin that the last login ended with (""
+ * where there was none).
+ */
+enum upstream_stage {
+    UPSTREAM_RESOLVING,
+    UPSTREAM_DIALLING,
+    UPSTREAM_GREETING,
+    UPSTREAM_SECURING,
+    UPSTREAM_LOGIN,
+    UPSTREAM_READY,
+};
+
+enum upstream_stage upstream_stage(const struct upstream *upstream);
+const struct stream *upstream_stream(const struct upstream *upstream);
+const char *upstream_auth_plugin(const struct upstream *upstream);
 
 /*
  * Gives it up: retired before its login, with a COM_QUIT when it is ready and stands between

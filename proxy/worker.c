@@ -235,6 +235,7 @@ static bool open_listeners(struct worker *worker, const int *sockets, struct err
 static void release(struct worker *worker)
 {
     exchange_free_spares(worker);
+    leg_home_release(&worker->legs);
     snapshot_unref(worker->snapshot);
     free(worker->listeners);
 }
@@ -275,6 +276,7 @@ static bool prepare(struct worker *worker, const int *sockets, struct error *err
                 stream_loop_create(&worker->loop, &worker->streams, err);
     worker->upstreams = (struct upstream_home){.loop = &worker->loop,
                                                .shared = worker->streams,
+                                               .legs = &worker->legs,
                                                .emptied = on_upstreams_emptied,
                                                .arg = worker};
     worker->lane = audit_log_lane(worker->shared->audit, worker->index);

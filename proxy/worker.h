@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "audit/audit.h"
+#include "proxy/leg.h"
 #include "proxy/registry.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstream.h"
@@ -55,6 +56,7 @@ struct worker {
     struct snapshot *snapshot;
     struct stream_loop *streams;
     struct upstream_home upstreams;
+    struct leg_home legs; /* compression, for both legs of its sessions */
     struct audit_lane *lane;
     struct session *sessions; /* all of them, a list linked both ways */
     size_t session_count;

@@ -155,6 +155,7 @@ void stream_pump(struct stream *stream)
 void stream_pause(struct stream *stream)
 {
     stream->paused = true;
+    stream->attention &= ~(unsigned)STREAM_ATTEND_YIELD;
     stream_update_reading(stream);
     if (stream->write_error != 0 && stream->state == STREAM_OPEN)
         stream_fail_with(stream, ERROR_SYSTEM, "cannot send to %s: %s", stream->address,
@@ -168,6 +169,15 @@ void stream_resume(struct stream *stream)
     stream->paused = false;
     if (stream->state == STREAM_OPEN)
         stream_attend(stream, STREAM_ATTEND_INPUT);
+}
+
+void stream_yield(struct stream *stream)
+{
+    if (stream->paused || stream->state != STREAM_OPEN)
+        return;
+    stream->paused = true;
+    stream_update_reading(stream);
+    stream_attend(stream, STREAM_ATTEND_YIELD);
 }
 
 bool stream_paused(const struct stream *stream)

@@ -130,6 +130,9 @@ size_t stream_backlog(const struct stream *stream);
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 bool stream_paused(const struct stream *stream);
+/* As stream_pause(), until the loop has given its other events a turn: for an owner whose work on
+ * the bytes would take long. A stream_pause() in the meantime stays. */
+void stream_yield(struct stream *stream);
 
 /*
  * Closes: what was written is still sent, within `linger_ms` (0: dropped), with close_notify under

@@ -53,6 +53,7 @@ enum stream_attention {
     STREAM_ATTEND_FAILURE = 1, /* `failed` is due */
     STREAM_ATTEND_INPUT = 2,   /* resumed: kept input first, then the socket; or TLS begins */
     STREAM_ATTEND_DRAINED = 4, /* `drained` may be due */
+    STREAM_ATTEND_YIELD = 8,   /* it paused itself for a turn of the loop */
 };
 
 /* A link of a ring; a lone link points to itself. */
@@ -116,6 +117,7 @@ struct stream {
     bool shut;       /* uv_shutdown was called */
     bool failing;    /* `failed` is due; `error` says why */
     int write_error; /* libuv's code once the socket has refused output; 0: none */
+    int connect_error; /* libuv's code when the connection could not be made; 0: none */
     unsigned attention;
     size_t burst;          /* bytes read without pause */
     uint64_t linger_until; /* loop time, ms */

@@ -275,6 +275,7 @@ static void on_connected(uv_connect_t *request, int status)
         return;
     stream_loop_enter(stream->shared);
     if (status < 0) {
+        stream->connect_error = status;
         stream_fail_with(stream, ERROR_SYSTEM, "cannot connect to %s: %s", stream->address,
                          uv_strerror(status));
     } else {

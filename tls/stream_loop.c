@@ -50,7 +50,9 @@ static void attend_to(struct stream *stream)
 {
     unsigned why = stream->attention;
     stream->attention = 0;
-    if (why & STREAM_ATTEND_INPUT) {
+    if (why & STREAM_ATTEND_YIELD)
+        stream->paused = false;
+    if (why & (STREAM_ATTEND_INPUT | STREAM_ATTEND_YIELD)) {
         stream_pump(stream);
         stream_update_reading(stream);
     }

@@ -80,18 +80,20 @@ static void feed(struct seen *seen, struct response_tracker *tracker, const uint
     }
 }
 
-static void follow(struct seen *seen, uint32_t capabilities, const uint8_t *forms, size_t count,
-                   const uint8_t *data, size_t size, size_t piece)
+static void follow(struct seen *seen, const uint32_t capabilities[2], const uint8_t *forms,
+                   size_t count, const uint8_t *data, size_t size, size_t piece)
 {
     static int tag;
     struct response_tracker *tracker;
-    check(response_tracker_create(capabilities, &tracker, NULL));
+    check(response_tracker_create(capabilities[0], capabilities[1], &tracker, NULL));
     memset(seen, 0, sizeof *seen);
     for (size_t i = 0; i < count; i++) {
         enum command_reply reply = 1 + (forms[i] & 7);
         int sequence = forms[i] & 16 ? RESPONSE_SEQUENCE_ANY : 1;
-        check(forms[i] & 64 ? response_expect_injected(tracker, &tag, NULL)
-                            : response_expect(tracker, reply, forms[i] & 8, sequence, &tag, NULL));
+        check(forms[i] & 64
+                  ? response_expect_injected(tracker, &tag, NULL)
+                  : response_expect(tracker, reply, (forms[i] >> 3 & 1) + (forms[i] >> 5 & 1),
+                                    sequence, &tag, NULL));
     }
     for (size_t at = 0; at < size; at += piece) {
         size_t length = size - at < piece ? size - at : piece;
@@ -111,9 +113,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct seen whole, pieces;
     if (size < 3)
         return 0;
-    uint32_t capabilities = (data[0] & 1 ? CAPABILITY_DEPRECATE_EOF : 0) |
-                            (data[0] & 2 ? CAPABILITY_SESSION_TRACK : 0) |
-                            (data[0] & 4 ? CAPABILITY_LOCAL_FILES : 0);
+    const uint32_t capabilities[2] = {
+        (data[0] & 1 ? CAPABILITY_DEPRECATE_EOF : 0) |
+            (data[0] & 2 ? CAPABILITY_SESSION_TRACK : 0) |
+            (data[0] & 4 ? CAPABILITY_LOCAL_FILES : 0) |
+            (data[0] & 8 ? CAPABILITY_OPTIONAL_METADATA : 0),
+        (data[0] & 16 ? CAPABILITY_MARIADB_PROGRESS : 0) |
+            (data[0] & 32 ? CAPABILITY_MARIADB_CACHE : 0),
+    };
     size_t piece = 1 + data[1] % 61;
     size_t count = data[2] % (COMMANDS_MAX + 1);
     if (size < 3 + count)

@@ -136,6 +136,17 @@ void stream_resume(struct stream *stream)
     stream->paused = false;
 }
 
+bool stream_paused(const struct stream *stream)
+{
+    return stream->paused;
+}
+
+/* Nobody else waits for a turn. */
+void stream_yield(struct stream *stream)
+{
+    (void)stream;
+}
+
 void stream_close(struct stream *stream, unsigned linger_ms)
 {
     (void)linger_ms;
@@ -244,6 +255,25 @@ bool upstream_write(struct upstream *upstream, struct byte_view bytes, struct er
             check(++audit.sent <= audit.intents - audit.denied);
     }
     return true;
+}
+
+/* The client may compress, the database does not: what it gets here is what was in the frames. */
+void upstream_begin(struct upstream *upstream, enum upstream_turn turn)
+{
+    (void)upstream;
+    (void)turn;
+}
+
+void upstream_end(struct upstream *upstream, uint8_t last)
+{
+    (void)upstream;
+    (void)last;
+}
+
+uint8_t upstream_frame(const struct upstream *upstream)
+{
+    (void)upstream;
+    return 0;
 }
 
 size_t upstream_backlog(const struct upstream *upstream)
@@ -470,12 +500,15 @@ static void open_session(uint8_t options)
     capabilities &= ~(options & 1 ? CAPABILITY_DEPRECATE_EOF : 0u);
     capabilities &= ~(options & 2 ? CAPABILITY_SESSION_TRACK : 0u);
     capabilities &= ~(options & 4 ? CAPABILITY_MULTI_STATEMENTS : 0u);
+    capabilities &= ~(options & 0x20 ? 0u : CAPABILITY_COMPRESS);
+    capabilities &= ~(options & 0x40 ? 0u : CAPABILITY_ZSTD);
     memset(&audit, 0, sizeof audit);
     database = (struct upstream){.greeting = {.version = "11.8.0",
                                               .connection_id = 7,
                                               .capabilities = capabilities,
                                               .plugin = "mysql_native_password"}};
     command_framer_init(&database.framer, STATEMENT_MAX);
+    database.framer.framed = capabilities & (CAPABILITY_COMPRESS | CAPABILITY_ZSTD);
     session_accept(&listener);
     client.events->secured(&client, client.owner);
     if (database.events) {
@@ -515,6 +548,7 @@ static void close_session(void)
     buffer_release(&client.pending);
     command_framer_release(&database.framer);
     exchange_free_spares(&worker);
+    leg_home_release(&worker.legs);
     check(worker.session_count == 0 && worker.busy_sessions == 0);
     check(audit.open == 0);
     check(audit.closings <= 1);

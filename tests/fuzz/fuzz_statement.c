@@ -44,11 +44,23 @@ static void visit_row(void *arg, uint64_t index)
     check(index == visit->rows++);
 }
 
+static void visit_attribute(void *arg, struct byte_view name, const struct value *value)
+{
+    struct visit *visit = arg;
+    check(name.length == 0 ||
+          (name.data >= visit->payload.data &&
+           name.data + name.length <= visit->payload.data + visit->payload.length));
+    visit_value(arg, value);
+}
+
 static void execute(struct statement *statement, struct byte_view payload, uint64_t full)
 {
-    struct visit visit = {.payload = payload};
+    struct visit visit = {.payload = payload}, others = {.payload = payload};
+    const struct attribute_sink sink = {visit_attribute, &others};
     bool ok = statement_values(statement, payload, full, visit_value, &visit, NULL);
     check(visit.values == (ok ? statement->parameters : 0));
+    check(statement_attributes(statement, payload, full, &sink, NULL) ==
+          (ok || !statement->map_has_attributes));
     if (ok)
         check(statement_bind(statement, payload, NULL));
 }
@@ -65,11 +77,25 @@ static void bulk_execute(struct statement *statement, struct byte_view payload, 
         check(statement_bind(statement, payload, NULL));
 }
 
+/* A COM_QUERY with attributes: all of them and a text behind them, or nothing. */
+static void query(struct byte_view payload)
+{
+    struct visit visit = {.payload = payload};
+    const struct attribute_sink sink = {visit_attribute, &visit};
+    struct byte_view text;
+    bool ok = attributes_text(payload, &text, NULL);
+    check(attributes_read(payload, &sink, NULL) == ok);
+    check(ok || visit.values == 0);
+    check(!ok || (text.length < payload.length &&
+                  text.data + text.length == payload.data + payload.length));
+}
+
 static void command(struct statement_map *map, struct byte_view payload, uint64_t full)
 {
     struct statement_text text = {.bytes = "", .length = 0};
     struct statement *statement;
     uint32_t id;
+    query(payload);
     if (!statement_id_read(payload, &id, NULL))
         return;
     switch (payload.data[0]) {
@@ -102,8 +128,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct statement_map *map;
     if (size < 1)
         return 0;
-    check(statement_map_create(&map, NULL));
-    check(statement_add(map, 1, data[0] % 20, &text, NULL));
+    bool attributes = data[0] & 0x80;
+    check(statement_map_create(attributes, &map, NULL));
+    check(statement_add(map, 1, (data[0] & 0x7F) % 20, &text, NULL));
     for (size_t at = 1; at + 2 <= size;) {
         size_t length = data[at] | (size_t)(data[at + 1] & 0x0F) << 8;
         uint64_t unseen = data[at + 1] >> 4 ? 1ull << (data[at + 1] >> 4) : 0;

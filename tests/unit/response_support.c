@@ -21,32 +21,42 @@ static void say(struct follower *follower, const char *format, ...)
     va_end(arguments);
 }
 
-struct follower follower_make(uint32_t capabilities)
+struct follower follower_make(uint64_t capabilities)
 {
     struct follower follower = {0};
     struct error err = {0};
-    cr_assert(response_tracker_create(capabilities, &follower.tracker, &err), "%s", err.message);
+    cr_assert(response_tracker_create((uint32_t)capabilities, (uint32_t)(capabilities >> 32),
+                                      &follower.tracker, &err),
+              "%s", err.message);
     return follower;
 }
 
-static void expect_reply(struct follower *follower, enum command_reply reply, bool binary)
+static void expect_reply(struct follower *follower, enum command_reply reply,
+                         enum response_rows rows)
 {
     struct error err = {0};
     size_t place = response_expected(follower->tracker);
-    cr_assert(response_expect(follower->tracker, reply, binary, 1, &tags[place], &err), "%s",
+    cr_assert(response_expect(follower->tracker, reply, rows, 1, &tags[place], &err), "%s",
               err.message);
+}
+
+static enum response_rows rows_of(char letter)
+{
+    if (letter == 'U')
+        return RESPONSE_ROWS_CURSOR;
+    return letter == 'E' || letter == 'F' ? RESPONSE_ROWS_BINARY : RESPONSE_ROWS_TEXT;
 }
 
 void follower_expect(struct follower *follower, const char *letters)
 {
     for (const char *at = letters; *at; at++) {
-        static const char known[] = "QEPFOLSCIB";
+        static const char known[] = "QEUPFOLSCIB";
         static const enum command_reply replies[] = {
-            REPLY_RESULT,     REPLY_RESULT,     REPLY_PREPARE, REPLY_FETCH,  REPLY_OK,
-            REPLY_FIELD_LIST, REPLY_STATISTICS, REPLY_LOGIN,   REPLY_RESULT, REPLY_STREAM};
+            REPLY_RESULT,     REPLY_RESULT,     REPLY_RESULT, REPLY_PREPARE, REPLY_FETCH, REPLY_OK,
+            REPLY_FIELD_LIST, REPLY_STATISTICS, REPLY_LOGIN,  REPLY_RESULT,  REPLY_STREAM};
         const char *found = strchr(known, *at);
         cr_assert(found, "letter %c", *at);
-        expect_reply(follower, replies[found - known], *at == 'E' || *at == 'F');
+        expect_reply(follower, replies[found - known], rows_of(*at));
     }
 }
 
@@ -155,7 +165,7 @@ void follower_feed_hex(struct follower *follower, const char *hex)
     free(bytes);
 }
 
-void expect_trace(uint32_t capabilities, const char *letters, const char *hex, const char *trace)
+void expect_trace(uint64_t capabilities, const char *letters, const char *hex, const char *trace)
 {
     struct follower follower = follower_make(capabilities);
     follower_expect(&follower, letters);
@@ -164,7 +174,7 @@ void expect_trace(uint32_t capabilities, const char *letters, const char *hex, c
     follower_finish(&follower);
 }
 
-void expect_refused(uint32_t capabilities, const char *letters, const char *hex, const char *words)
+void expect_refused(uint64_t capabilities, const char *letters, const char *hex, const char *words)
 {
     struct follower follower = follower_make(capabilities);
     follower_expect(&follower, letters);

@@ -11,11 +11,11 @@
 
 #include "audit/files.h"
 #include "audit/line.h"
-#include "audit/printable.h"
 #include "audit/reader.h"
 #include "audit/show.h"
 #include "audit/table.h"
 #include "base/clock.h"
+#include "base/printable.h"
 
 /* --- one line --- */
 
@@ -144,7 +144,7 @@ static const char *printed(const char *text, size_t length, size_t columns, size
     struct buffer out;
     buffer_init_fixed(&out, shown, sizeof shown - 1);
     struct byte_writer writer = byte_writer(&out);
-    size_t width = audit_printable(&writer, text, length, columns, NULL);
+    size_t width = printable_write(&writer, text, length, columns, NULL);
     shown[buffer_length(&out)] = '\0';
     if (used)
         *used = width;

@@ -153,6 +153,8 @@ static const struct audit_outcome full_outcome = {
     .warnings = 3,
     .bytes_in = 4,
     .bytes_out = 5,
+    .has_file = true,
+    .file_bytes = 7,
     .duration_us = 6,
 };
 
@@ -165,6 +167,8 @@ static void render_full(void)
     intent.statement_sha256 = digest;
     intent.params = "[1]";
     intent.params_length = 3;
+    intent.attributes = "[2]";
+    intent.attributes_length = 3;
     render(&intent, &full_outcome);
 }
 

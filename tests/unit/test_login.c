@@ -83,7 +83,7 @@ Test(login, reads_the_mariadb_client_10_11_19)
     cr_assert_eq(login.attributes.length, 127);
 }
 
-/* It sets query attributes, multi-factor and compression's neighbours whether offered or not. */
+/* It sets multi-factor and compression's neighbours whether offered or not. */
 Test(login, reads_the_mysql_client_9_7_4_and_clears_what_was_not_offered)
 {
     struct handshake_login login = login_of(
@@ -92,7 +92,7 @@ Test(login, reads_the_mysql_client_9_7_4_and_clears_what_was_not_offered)
         "0072045f706964053330313032095f706c6174666f726d067838365f3634035f6f73054c696e75780c5f636c69"
         "656e745f6e616d65086c69626d7973716c076f735f7573657204726f6f740f5f636c69656e745f76657273696f"
         "6e05392e372e340c70726f6772616d5f6e616d65056d7973716c");
-    cr_assert_eq(login.capabilities, 0x01bfa285);
+    cr_assert_eq(login.capabilities, 0x09bfa285);
     cr_assert_str_eq(login.user, "bob");
     cr_assert_str_eq(login.schema, "");
     cr_assert_str_eq(login.plugin, "caching_sha2_password");
@@ -178,12 +178,25 @@ Test(login, tolerates_what_servers_tolerate_at_the_end)
 /* A client that asks for zstd sends a level, even if we do not offer it (MySQL 8.0.18+). */
 Test(login, lets_a_zstd_level_stand_at_the_end)
 {
-    struct handshake_login login = login_of(FIXED("00820004") "626f620000"
-                                                              "03");
+    struct handshake_login login;
+    cr_assert(login_read(FIXED("00820004") "626f620000"
+                                           "03",
+                         OFFERED & ~CAPABILITY_ZSTD, &login, NULL));
     cr_assert_not(login.capabilities & CAPABILITY_ZSTD);
+    cr_assert_eq(login.zstd_level, 3);
     cr_assert_eq(login_error(FIXED("00820004") "626f620000"
                                                "0303"),
                  ERROR_MALFORMED);
+}
+
+/* libmariadb 3.3 and later write it as four bytes (plugins/auth/my_auth.c). */
+Test(login, takes_a_zstd_level_of_four_bytes_and_none_at_all)
+{
+    cr_assert_eq(login_of(FIXED("00820004") "626f620000"
+                                            "07000000")
+                     .zstd_level,
+                 7);
+    cr_assert_eq(login_of(FIXED("00820004") "626f620000").zstd_level, 0);
 }
 
 Test(login, refuses_what_is_malformed)
@@ -451,6 +464,21 @@ Test(login, that_we_write_reads_back_in_every_layout)
         }
         expect_round_trip(&login);
     }
+}
+
+Test(login, that_we_write_has_the_zstd_level_at_its_end)
+{
+    struct buffer out;
+    struct handshake_login back, login = sample;
+    login.capabilities |= CAPABILITY_ZSTD;
+    login.zstd_level = 7;
+    buffer_init(&out, PACKET_LOGIN_MAX);
+    cr_assert(handshake_login_append(&out, 1, &login, NULL));
+    cr_assert_eq(buffer_bytes(&out)[buffer_length(&out) - 1], 7);
+    cr_assert(handshake_login_read(payload_in(&out, 1), OFFERED | CAPABILITY_ZSTD, &back, NULL));
+    cr_assert(back.capabilities & CAPABILITY_ZSTD);
+    cr_assert_eq(back.zstd_level, 7);
+    buffer_release(&out);
 }
 
 Test(login, that_we_write_has_no_extended_capabilities)

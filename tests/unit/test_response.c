@@ -95,14 +95,31 @@ Test(response, follows_binary_rows_and_cursors)
     expect_golden("old_fetch_none", "done failed 1421/HY000 The statemen bytes 50\n");
 }
 
-/* TRAPS: TiProxy #440. The flag means something for binary rows only: in a text result it is stale.
+/* TRAPS: TiProxy #440. The flag means something where a cursor was asked for: elsewhere it is
+ * stale.
  */
-Test(response, cursor_flag_of_a_text_result_is_not_an_end)
+Test(response, cursor_flag_that_nobody_asked_for_is_not_an_end)
 {
     expect_trace(OLD, "Q",
                  "0100000101 0500000203 646566aa 05000003fe00004200 0200000401 31 "
                  "05000005fe00000200",
                  "done sets 1 rows 1 status 2 bytes 38\n");
+    expect_trace(OLD, "E",
+                 "0100000101 0500000203 646566aa 05000003fe00004200 0200000400 31 "
+                 "05000005fe00004200",
+                 "done sets 1 rows 1 status 42 bytes 38\n");
+}
+
+/*
+ * MariaDB 10.11: a procedure with a cursor of its own, executed with the flag for a cursor. Each of
+ * its results has CURSOR_EXISTS behind the definitions, and rows.
+ */
+Test(response, cursor_inside_of_a_procedure_does_not_keep_rows_back)
+{
+    expect_trace(OLD, "U",
+                 "0100000101 0500000203 646566aa 05000003fe00006a00 0200000400 31 "
+                 "05000005fe00006a00 07000006000000 22000000",
+                 "done sets 1 rows 1 status 22 bytes 49\n");
 }
 
 Test(response, follows_a_pipeline)
@@ -240,13 +257,13 @@ Test(response, fifo_is_bounded)
     struct follower follower = follower_make(OLD);
     struct error err = {0};
     for (size_t i = 0; i < RESPONSE_FIFO_MAX; i++)
-        cr_assert(response_expect(follower.tracker, REPLY_OK, false, 1, tags, &err));
-    cr_assert_not(response_expect(follower.tracker, REPLY_OK, false, 1, tags, &err));
+        cr_assert(response_expect(follower.tracker, REPLY_OK, RESPONSE_ROWS_TEXT, 1, tags, &err));
+    cr_assert_not(response_expect(follower.tracker, REPLY_OK, RESPONSE_ROWS_TEXT, 1, tags, &err));
     cr_assert_eq(err.code, ERROR_LIMIT);
     follower_feed_hex(&follower, "0700000100000002000000");
-    cr_assert(response_expect(follower.tracker, REPLY_OK, false, 1, tags, &err));
+    cr_assert(response_expect(follower.tracker, REPLY_OK, RESPONSE_ROWS_TEXT, 1, tags, &err));
     cr_assert_eq(response_expected(follower.tracker), RESPONSE_FIFO_MAX);
-    cr_assert_not(response_expect(follower.tracker, REPLY_NONE, false, 1, tags, &err));
+    cr_assert_not(response_expect(follower.tracker, REPLY_NONE, RESPONSE_ROWS_TEXT, 1, tags, &err));
     cr_assert_eq(err.code, ERROR_STATE);
     follower_finish(&follower);
 }
@@ -258,7 +275,7 @@ Test(response, says_where_an_error_of_ours_fits)
     uint8_t next;
     cr_assert(response_at_boundary(follower.tracker, &next));
     cr_assert_eq(next, 1);
-    cr_assert(response_expect(follower.tracker, REPLY_RESULT, false, 5, tags, &err));
+    cr_assert(response_expect(follower.tracker, REPLY_RESULT, RESPONSE_ROWS_TEXT, 5, tags, &err));
     cr_assert(response_at_boundary(follower.tracker, &next));
     cr_assert_eq(next, 5);
     follower_feed_hex(&follower, "010000");

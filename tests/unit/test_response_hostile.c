@@ -117,12 +117,12 @@ Test(response_hostile, first_sequence_follows_a_split_command)
 {
     struct follower follower = follower_make(OLD);
     struct error err = {0};
-    cr_assert(response_expect(follower.tracker, REPLY_OK, false, 4, tags, &err));
-    cr_assert(
-        response_expect(follower.tracker, REPLY_OK, false, RESPONSE_SEQUENCE_ANY, tags, &err));
+    cr_assert(response_expect(follower.tracker, REPLY_OK, RESPONSE_ROWS_TEXT, 4, tags, &err));
+    cr_assert(response_expect(follower.tracker, REPLY_OK, RESPONSE_ROWS_TEXT, RESPONSE_SEQUENCE_ANY,
+                              tags, &err));
     follower_feed_hex(&follower, "0700000400000002000000 0700002a00000002000000");
     cr_assert_str_eq(follower.trace, "done status 2 bytes 11\ndone status 2 bytes 11\n");
-    cr_assert(response_expect(follower.tracker, REPLY_OK, false, 4, tags, &err));
+    cr_assert(response_expect(follower.tracker, REPLY_OK, RESPONSE_ROWS_TEXT, 4, tags, &err));
     follower_feed_hex(&follower, "0700000100000002000000");
     cr_assert(follower.failed);
     follower_finish(&follower);
@@ -141,11 +141,14 @@ Test(response_hostile, farewell_error_may_be_out_of_sequence)
                    "sequence id 9 where 4");
 }
 
-/* MariaDB's progress reports (ERR 0xFFFF) end nothing. */
+/* MariaDB's progress reports (ERR 0xFFFF) end nothing, where they were agreed on. */
 Test(response_hostile, progress_reports_are_passed_by)
 {
-    expect_trace(OLD, "Q", "08000001ffffff0101020300 0700000200010002000000",
+    const char *hex = "08000001ffffff0101020300 0700000200010002000000";
+    expect_trace(EXTENDED(CAPABILITY_MARIADB_PROGRESS), "Q", hex,
                  "done affected 1 id 0 status 2 bytes 23\n");
+    expect_refused(OLD, "Q", hex, "answers nothing");
+    expect_refused(EXTENDED(CAPABILITY_MARIADB_PROGRESS), "", hex, "answers nothing");
 }
 
 Test(response_hostile, refuses_malformed_first_packets)
@@ -194,7 +197,7 @@ Test(response_hostile, old_eofs_are_taken_under_deprecate_eof)
                  "done sets 1 rows 1 status 2 bytes 38\n");
     expect_trace(NEW, "Q", "0100000101 0500000203 646566aa 05000003fe00000200 05000004fe00000200",
                  "done sets 1 rows 0 status 2 bytes 32\n");
-    expect_trace(NEW, "E", "0100000101 0500000203 646566aa 05000003fe00004200",
+    expect_trace(NEW, "U", "0100000101 0500000203 646566aa 05000003fe00004200",
                  "done sets 1 rows 0 status 42 bytes 23\n");
     expect_trace(NEW, "P",
                  "0c000001 000500000001000100000000 0500000203 646566aa 05000003fe00000200 "
@@ -400,7 +403,7 @@ Test(response_hostile, failing_allocations_are_told)
     struct follower follower = follower_make(OLD);
     struct error err = {0};
     buffer_set_allocator(failing_allocator);
-    cr_assert_not(response_expect(follower.tracker, REPLY_OK, false, 1, tags, &err));
+    cr_assert_not(response_expect(follower.tracker, REPLY_OK, RESPONSE_ROWS_TEXT, 1, tags, &err));
     cr_assert_eq(err.code, ERROR_MEMORY);
     allocations_left = 1;
     follower_expect(&follower, "O");

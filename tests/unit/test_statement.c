@@ -15,7 +15,7 @@ static struct statement_map *map_new(void)
 {
     struct statement_map *map = NULL;
     struct error err = {0};
-    cr_assert(statement_map_create(&map, &err), "%s", err.message);
+    cr_assert(statement_map_create(false, &map, &err), "%s", err.message);
     return map;
 }
 

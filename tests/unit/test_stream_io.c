@@ -230,6 +230,45 @@ Test(stream_io, paused_stream_gets_nothing)
     pair_close(&pair);
 }
 
+static void take_half_and_yield(struct side *side, const uint8_t *bytes, size_t length,
+                                size_t *taken)
+{
+    (void)bytes;
+    *taken = length / 2;
+    stream_yield(side->stream);
+}
+
+/* What an owner that yielded has left comes by itself, but not before other events had a turn. */
+Test(stream_io, comes_again_by_itself_after_a_yield)
+{
+    struct pair pair;
+    pair_open_tls(&pair, TLS_VERSION_1_3);
+    pair.server.on_data = take_half_and_yield;
+    side_write(&pair.client, "0123456789abcdef", 16);
+    pair_run_until_received(&pair, &pair.server, 8);
+    cr_assert(stream_paused(pair.server.stream));
+    pair_run_until_received(&pair, &pair.server, 15);
+    cr_assert(side_received(&pair.server, "0123456789abcde"));
+    pair.server.on_data = NULL;
+    pair_run_until_received(&pair, &pair.server, 16);
+    cr_assert_not(stream_paused(pair.server.stream));
+    pair_close(&pair);
+}
+
+Test(stream_io, a_pause_after_a_yield_stays)
+{
+    struct pair pair;
+    pair_open(&pair);
+    stream_yield(pair.server.stream);
+    stream_pause(pair.server.stream);
+    side_write(&pair.client, "hello", 5);
+    pair_run_for(&pair, 50);
+    cr_assert_eq(pair.server.received_total, 0);
+    stream_resume(pair.server.stream);
+    pair_run_until_received(&pair, &pair.server, 5);
+    pair_close(&pair);
+}
+
 /* I9: a peer that never reads. */
 Test(stream_io, bounds_what_waits_for_a_peer_that_never_reads)
 {

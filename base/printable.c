@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "audit/printable.h"
+#include "base/printable.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -106,7 +106,7 @@ static bool rest_fits(const uint8_t *text, size_t length, size_t columns)
     return used <= columns;
 }
 
-size_t audit_printable(struct byte_writer *writer, const void *text, size_t length, size_t columns,
+size_t printable_write(struct byte_writer *writer, const void *text, size_t length, size_t columns,
                        bool *cut)
 {
     const uint8_t *at = text;

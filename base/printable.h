@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hostile text made harmless for a terminal, and cut to a number of its columns. Private to audit/.
- */
-#ifndef SALLYPORT_AUDIT_PRINTABLE_H
-#define SALLYPORT_AUDIT_PRINTABLE_H
+/* Hostile text made harmless for a terminal, and cut to a number of its columns. */
+#ifndef SALLYPORT_BASE_PRINTABLE_H
+#define SALLYPORT_BASE_PRINTABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +14,7 @@
  * written as escapes. Returns the columns written; *cut (NULL allowed) says whether something was
  * cut off.
  */
-size_t audit_printable(struct byte_writer *writer, const void *text, size_t length, size_t columns,
+size_t printable_write(struct byte_writer *writer, const void *text, size_t length, size_t columns,
                        bool *cut);
 
 #endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/db.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/suggest.h"
+#include "base/utf8.h"
+#include "cli/db_show.h"
+#include "cli/exit.h"
+#include "proxy/preflight.h"
+
+#define DB_WIDTH_MAX 10000
+
+static const char usage[] =
+    "usage: sallyport db check [NAME] -c FILE [OPTION...]\n"
+    "\n"
+    "Logs in to the database NAME of a configuration (all of them without NAME) as the proxy "
+    "would,\n"
+    "and says what it finds: server, TLS, certificates, accounts, clock, and the capabilities "
+    "that\n"
+    "the proxy does not pass on. Needs no running proxy, and changes nothing.\n"
+    "\n"
+    "  -c, --config FILE     the configuration of `sallyport serve`\n"
+    "  -u, --user USER       log in as this MySQL account; may be given more than once. Default:\n"
+    "                        all that roles allow on the database by their plain names\n"
+    "  -s, --schema SCHEMA   with this schema\n"
+    "  -o, --output FORMAT   table (default on a terminal) or json, one database a line\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "Examples:\n"
+    "  sallyport db check shop -c proxy.conf\n"
+    "  sallyport db check shop -c proxy.conf --user reader --schema shop\n"
+    "  sallyport db check -c proxy.conf -o json | jq 'select(.result != \"good\")'\n"
+    "\n"
+    "Colours can be turned off with NO_COLOR=1. Exit code: 0 all is good, with or without "
+    "warnings;\n"
+    "1 a database or an account failed; 2 usage or configuration.\n";
+
+struct command {
+    bool help;
+    const char *config;
+    const char *output;
+    const char *schema;
+    const char *name;
+    const char *users[PREFLIGHT_USERS_MAX];
+    size_t user_count;
+    bool json;
+};
+
+static int refuse(const char *format, ...) PRINTF_LIKE(1, 2);
+static int refuse(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("sallyport db: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputs("\nTry 'sallyport db --help'.\n", stderr);
+    va_end(arguments);
+    return EXIT_USAGE;
+}
+
+static int add_user(struct command *command, const char *user)
+{
+    if (!*user || strlen(user) >= HANDSHAKE_USER_MAX || !utf8_valid(user, strlen(user)))
+        return refuse("--user: a MySQL user has 1 to %d bytes of UTF-8", HANDSHAKE_USER_MAX - 1);
+    if (command->user_count == PREFLIGHT_USERS_MAX)
+        return refuse("--user: more than %d at once", PREFLIGHT_USERS_MAX);
+    command->users[command->user_count++] = user;
+    return EXIT_DONE;
+}
+
+static int parse_options(int argc, char **argv, struct command *command)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"user", required_argument, NULL, 'u'},
+        {"schema", required_argument, NULL, 's'}, {"output", required_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    int key;
+    int code = EXIT_DONE;
+    optind = 0; /* getopt may have been used before */
+    while (code == EXIT_DONE && (key = getopt_long(argc, argv, "c:u:s:o:h", options, NULL)) != -1) {
+        if (key == 'c')
+            command->config = optarg;
+        else if (key == 'u')
+            code = add_user(command, optarg);
+        else if (key == 's')
+            command->schema = optarg;
+        else if (key == 'o')
+            command->output = optarg;
+        else if (key == 'h')
+            command->help = true;
+        else
+            code = EXIT_USAGE; /* getopt has said what is wrong */
+    }
+    return code;
+}
+
+static int parse_verb(int argc, char **argv, struct command *command)
+{
+    if (command->help)
+        return EXIT_DONE;
+    if (optind >= argc)
+        return refuse("%s", "say what to do: check");
+    if (strcmp(argv[optind], "check") != 0)
+        return refuse("\"%s\" is not known: check", argv[optind]);
+    if (optind + 1 < argc)
+        command->name = argv[optind + 1];
+    if (optind + 2 < argc)
+        return refuse("\"%s\" is one argument too many", argv[optind + 2]);
+    if (!command->config)
+        return refuse("%s", "-c FILE is missing: the configuration of `sallyport serve`");
+    const char *schema = command->schema;
+    if (schema && (strlen(schema) >= HANDSHAKE_SCHEMA_MAX || !utf8_valid(schema, strlen(schema))))
+        return refuse("--schema: a schema has at most %d bytes of UTF-8", HANDSHAKE_SCHEMA_MAX - 1);
+    return EXIT_DONE;
+}
+
+static int read_format(struct command *command)
+{
+    command->json = !isatty(STDOUT_FILENO);
+    if (!command->output)
+        return EXIT_DONE;
+    command->json = strcmp(command->output, "json") == 0;
+    if (!command->json && strcmp(command->output, "table") != 0)
+        return refuse("--output: \"%s\" is neither table nor json", command->output);
+    return EXIT_DONE;
+}
+
+/* Only a terminal has a width and colours, as in `sallyport audit`. */
+static void read_terminal(struct db_show *show)
+{
+    struct winsize size = {0};
+    const char *no_colour = getenv("NO_COLOR");
+    const char *columns = getenv("COLUMNS");
+    if (!isatty(STDOUT_FILENO))
+        return;
+    show->colour = !(no_colour && no_colour[0]);
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        show->width = size.ws_col;
+    else if (columns && strtoul(columns, NULL, 10) <= DB_WIDTH_MAX)
+        show->width = strtoul(columns, NULL, 10);
+}
+
+/* --- the run --- */
+
+struct printing {
+    struct db_show show;
+    bool json;
+    size_t printed;
+    size_t failed;
+    struct error error; /* the output's */
+};
+
+static void print_target(void *arg, const struct preflight_target *target)
+{
+    struct printing *printing = arg;
+    struct buffer out;
+    struct error *err = &printing->error;
+    printing->failed += !db_show_is_good(target);
+    if (err->code != ERROR_NONE)
+        return;
+    printing->show.now_us = clock_wall_us();
+    buffer_init(&out, DB_SHOW_LIMIT);
+    if (!printing->json && printing->printed++ > 0)
+        (void)fputc('\n', stdout);
+    bool made = printing->json ? db_show_json(&printing->show, target, &out, err)
+                               : db_show_table(&printing->show, target, &out, err);
+    if (made &&
+        (fwrite(buffer_bytes(&out), 1, buffer_length(&out), stdout) != buffer_length(&out) ||
+         fflush(stdout) != 0))
+        error_system(err, errno, "cannot print");
+    buffer_release(&out);
+}
+
+static int run(const struct command *command, struct snapshot *snapshot,
+               struct preflight_target *targets, size_t count)
+{
+    struct printing printing = {.json = command->json};
+    struct error err = {0};
+    printing.show.schema = command->schema ? command->schema : "";
+    read_terminal(&printing.show);
+    bool ran = preflight_run(snapshot, targets, count, printing.show.schema, print_target,
+                             &printing, &err);
+    if (!ran)
+        return exit_with(&err);
+    if (printing.error.code != ERROR_NONE)
+        return exit_with(&printing.error);
+    return printing.failed > 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int unknown_database(const struct snapshot *snapshot, const char *name)
+{
+    struct suggestion nearest = suggestion_for(name);
+    for (size_t i = 0; i < snapshot->database_count; i++)
+        suggestion_try(&nearest, snapshot->databases[i].name);
+    if (nearest.name)
+        return refuse("there is no database \"%s\" in the configuration: did you mean \"%s\"?",
+                      name, nearest.name);
+    return refuse("there is no database \"%s\" in the configuration", name);
+}
+
+static int choose_users(const struct command *command, const struct snapshot *snapshot,
+                        struct preflight_target *target)
+{
+    for (size_t i = 0; i < command->user_count; i++)
+        target->accounts[target->account_count++].user = command->users[i];
+    if (command->user_count == 0)
+        preflight_users(snapshot, target);
+    if (target->account_count > 0)
+        return EXIT_DONE;
+    return refuse("no role names a MySQL account for the database \"%s\" without a glob: give one "
+                  "with --user",
+                  target->database->name);
+}
+
+static int check(const struct command *command, struct snapshot *snapshot)
+{
+    const struct database *only = NULL;
+    if (command->name && !(only = snapshot_database(snapshot, command->name)))
+        return unknown_database(snapshot, command->name);
+    size_t count = only ? 1 : snapshot->database_count;
+    struct preflight_target *targets = calloc(count, sizeof *targets);
+    struct error err = {0};
+    if (!targets) {
+        error_set(&err, ERROR_MEMORY, "out of memory");
+        return exit_with(&err);
+    }
+    int code = EXIT_DONE;
+    for (size_t i = 0; code == EXIT_DONE && i < count; i++) {
+        targets[i].database = only ? only : &snapshot->databases[i];
+        code = choose_users(command, snapshot, &targets[i]);
+    }
+    if (code == EXIT_DONE)
+        code = run(command, snapshot, targets, count);
+    free(targets);
+    return code;
+}
+
+int cli_db(int argc, char **argv)
+{
+    struct command command = {0};
+    struct snapshot *snapshot;
+    struct error err = {0};
+    int code = parse_options(argc, argv, &command);
+    if (code == EXIT_DONE)
+        code = parse_verb(argc, argv, &command);
+    if (code != EXIT_DONE)
+        return code;
+    if (command.help)
+        return fputs(usage, stdout) == EOF ? EXIT_FAILED : EXIT_DONE;
+    code = read_format(&command);
+    if (code != EXIT_DONE)
+        return code;
+    if (!snapshot_create(command.config, &snapshot, &err))
+        return exit_with(&err);
+    log_configure(snapshot->settings.log.level, snapshot->settings.log.format);
+    code = check(&command, snapshot);
+    snapshot_unref(snapshot);
+    return code;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/db_show.h"
+
+#include <string.h>
+
+#include "base/utf8.h"
+#include "protocol/capability_name.h"
+
+static size_t progress(const struct probe_facts *facts)
+{
+    return (size_t)facts->connected + facts->greeted + facts->secured + facts->accepted;
+}
+
+bool db_show_is_good(const struct preflight_target *target)
+{
+    for (size_t i = 0; i < target->account_count; i++)
+        if (!target->accounts[i].facts || target->accounts[i].facts->fault != PROBE_FAULT_NONE)
+            return false;
+    return true;
+}
+
+/* One account's warning is told for each; the server's once. */
+static bool is_told(const struct db_summary *summary, const struct preflight_warning *warning)
+{
+    for (size_t i = 0; i < summary->warning_count; i++)
+        if (strcmp(summary->warnings[i].kind, warning->kind) == 0 &&
+            (strcmp(warning->kind, "no_require_subject") != 0 ||
+             strcmp(summary->warnings[i].message, warning->message) == 0))
+            return true;
+    return false;
+}
+
+static void add_warnings(const struct db_show *show, const struct preflight_account *account,
+                         struct db_summary *summary)
+{
+    struct preflight_warning found[PREFLIGHT_WARNINGS_MAX];
+    size_t count = preflight_warnings(account->facts, account->user, summary->own_not_after_us,
+                                      show->now_us, found);
+    for (size_t i = 0; i < count; i++)
+        if (summary->warning_count < DB_SHOW_WARNINGS_MAX && !is_told(summary, &found[i]))
+            summary->warnings[summary->warning_count++] = found[i];
+}
+
+void db_summary_make(const struct db_show *show, const struct preflight_target *target,
+                     struct db_summary *out)
+{
+    memset(out, 0, sizeof *out);
+    const struct tls_context *tls = target->database->tls;
+    diagnose_own_subject(tls, out->own_subject);
+    diagnose_own_issuer(tls, out->own_issuer);
+    out->own_not_after_us = tls_context_not_after_us(tls);
+    address_format(&target->database->address, out->address);
+    for (size_t i = 0; i < target->account_count; i++) {
+        const struct preflight_account *account = &target->accounts[i];
+        if (!account->facts)
+            continue;
+        out->tried++;
+        out->failed += account->facts->fault != PROBE_FAULT_NONE;
+        add_warnings(show, account, out);
+        if (!out->server || progress(account->facts) > progress(out->server))
+            out->server = account->facts;
+    }
+}
+
+void db_summary_advice(const struct db_show *show, const struct preflight_target *target,
+                       const struct db_summary *summary, const struct preflight_account *account,
+                       char *out, size_t size)
+{
+    const struct probe_fault_place place = {.user = account->user,
+                                            .schema = show->schema,
+                                            .server_name = target->database->server_name,
+                                            .subject = summary->own_subject,
+                                            .issuer = summary->own_issuer};
+    probe_fault_advice(account->facts->fault, &place, out, size);
+    out[utf8_prefix(out, strlen(out))] = '\0'; /* it may have been cut in a character */
+}
+
+const char *db_summary_vendor(const struct probe_facts *facts)
+{
+    return facts->vendor == HANDSHAKE_MARIADB ? "MariaDB" : "MySQL";
+}
+
+static void visit_bits(uint32_t flags, bool mariadb,
+                       void (*visit)(void *arg, unsigned bit, const struct capability_name *name),
+                       void *arg)
+{
+    for (unsigned bit = 0; bit < CAPABILITY_BITS; bit++) {
+        if (!(flags & 1u << bit))
+            continue;
+        struct capability_name name = capability_name(bit, mariadb);
+        visit(arg, mariadb ? CAPABILITY_BITS + bit : bit, &name);
+    }
+}
+
+void db_summary_masked(const struct probe_facts *facts,
+                       void (*visit)(void *arg, unsigned bit, const struct capability_name *name),
+                       void *arg)
+{
+    visit_bits(facts->masked, false, visit, arg);
+    visit_bits(facts->masked_mariadb, true, visit, arg);
+}
