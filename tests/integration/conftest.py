@@ -13,15 +13,38 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import process  # noqa: E402
 from harness.certificates import Certificates  # noqa: E402
 from harness.clients import Clients  # noqa: E402
-from harness.mariadb import MariaDB  # noqa: E402
-from harness.mysql9 import MySQL9, Unavailable  # noqa: E402
+from harness.guest import Unavailable  # noqa: E402
+from harness.mariadb import MariaDB, MariaDB11  # noqa: E402
+from harness.mysql9 import MySQL9  # noqa: E402
 from harness.sallyport import BINARY, Proxy, Tunnel  # noqa: E402
 from harness.stack import Stack  # noqa: E402
+
+SERVERS = {kind.name: kind for kind in (MariaDB, MariaDB11, MySQL9)}
+# Files of tests that take minutes, longest first.
+LONGEST = ["test_clients", "test_audit_completeness", "test_differential", "test_replication"]
 
 
 def pytest_configure(config):
     if not BINARY.exists() and not config.option.collectonly:
         pytest.exit(f"no executable at {BINARY}: build it, or set SALLYPORT_BINARY", returncode=2)
+
+
+def server_of(item):
+    """The kind of server that a test is parametrized with, if it is."""
+    return item.callspec.params.get("server", "") if hasattr(item, "callspec") else ""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection_modifyitems(config, items):
+    """With `-n 2 --dist loadgroup`: what shares one file's proxy and tunnels runs in one worker. The longest come first,
+    so that no worker is left with one of them at the end while the other has nothing to do."""
+    parallel = getattr(config.option, "loadgroup", False)
+    for item in items if parallel else ():
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{server_of(item)}"))
+    yield
+    # After pytest's own order, which is by servers.
+    if parallel:
+        items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -32,25 +55,34 @@ def certificates():
 
 
 @pytest.fixture(scope="session")
-def mariadb(certificates):
-    server = MariaDB(certificates).start()
-    yield server
-    server.stop()
+def servers(certificates):
+    """servers(name): the run's server of that kind, started at its first use."""
+    started = {}
+    with contextlib.ExitStack() as at_end:
+
+        def server(name):
+            if name not in started:
+                try:
+                    private = SERVERS[name](certificates)
+                except Unavailable as reason:
+                    pytest.skip(f"no {name}: {reason}")
+                at_end.callback(private.stop)
+                started[name] = private.start()
+            return started[name]
+
+        yield server
 
 
-@pytest.fixture(scope="session", params=["mariadb", "mysql9"])
-def server(request, certificates):
+@pytest.fixture(scope="session")
+def mariadb(servers):
+    """For what does not depend on the kind of server."""
+    return servers(MariaDB.name)
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server(request, servers):
     """Each kind of server in turn."""
-    if request.param == "mariadb":
-        yield request.getfixturevalue("mariadb")
-        return
-    try:
-        private = MySQL9(certificates)
-    except Unavailable as reason:
-        pytest.skip(f"no MySQL 9: {reason}")
-    private.start()
-    yield private
-    private.stop()
+    return servers(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from harness import process
 from harness.sallyport import BINARY, ENVIRONMENT, command
 
-SUBCOMMANDS = ["serve", "tunnel", "check", "audit", "version"]
+SUBCOMMANDS = ["serve", "tunnel", "check", "audit", "db", "version"]
 
 
 def test_version():

@@ -83,3 +83,25 @@ def test_file_that_was_not_asked_for(certificates, start_proxy):
                 connection.expect()
             assert connection.sequence == 2, "the ERR stood not where the request had been"
             assert connection.at_end() == b""
+
+
+@pytest.mark.parametrize("pieces", [[], [b"3\n"], [b"4\n" * 1000, b"5\n"], [b"0" * 16000000, b"6\n"]], ids=len)
+def test_size_of_the_file_is_recorded(mariadb, proxy, pieces):
+    """Without headers, whatever pieces it came in; that of an empty file too."""
+    data = b"".join(pieces)
+    with open_session(proxy, "reader", flags=FLAGS) as connection:
+        connection.command(wire.QUERY, LOAD)
+        assert connection.expect() == b"\xfb/x"
+        for piece in pieces:
+            connection.send(piece)
+        connection.send(b"")
+        assert connection.expect()[:1] == b"\0"
+    loaded = proxy.audit.wait_for(lambda r: r.get("statement", "").encode() == LOAD, timeout=20)
+    assert loaded["file_bytes"] == len(data) and loaded["affected_rows"] == data.count(b"\n")
+    assert loaded["bytes_in"] == len(LOAD) + 1 + len(data) + 4 * (len(pieces) + 2)
+
+
+def test_size_is_recorded_of_answers_to_loads_alone(proxy):
+    with open_session(proxy, "reader", flags=FLAGS) as connection:
+        wire.query(connection, "SELECT 'no file'")
+    assert "file_bytes" not in proxy.audit.wait_for(lambda r: r.get("statement") == "SELECT 'no file'")

@@ -54,18 +54,19 @@ def test_account_with_password_from_file(stack):
             assert cursor.fetchone()[0] == "reader_pw@%"
 
 
-def test_account_with_ed25519(stack):
-    if stack.server.mysql9:
-        # MySQL has no such plugin, so no such account: its own refusal comes back.
+@pytest.mark.parametrize("plugin, user", [(plugin, user) for plugin, (_, user) in database.PLUGINS.items()])
+def test_account_with_a_plugin_of_mariadb(stack, plugin, user):
+    if not getattr(stack.server, plugin):
+        if stack.server.name == "mariadb" and plugin == "ed25519":
+            pytest.skip("auth_ed25519.so is not installed: run scripts/install-dependencies test")
+        # This server has no such plugin, so no such account: its own refusal comes back.
         with pytest.raises(pymysql.err.OperationalError, match="1045") as raised:
-            stack.connect(user="reader_ed")
-        assert "Access denied for user 'reader_ed'" in raised.value.args[1]
+            stack.connect(user=user)
+        assert f"Access denied for user '{user}'" in raised.value.args[1]
         return
-    if not stack.server.ed25519:
-        pytest.skip("auth_ed25519.so is not installed: run scripts/install-dependencies test")
-    with stack.connect(user="reader_ed") as connection, connection.cursor() as cursor:
+    with stack.connect(user=user) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT CURRENT_USER()")
-        assert cursor.fetchone()[0] == "reader_ed@%"
+        assert cursor.fetchone()[0] == f"{user}@%"
 
 
 def test_passwords_stay_out_of_log_and_audit(stack):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schemas and accounts that every test uses, for both kinds of server."""
+"""The schemas and accounts that every test uses, for every kind of server."""
 
 READER_PASSWORD = "reader's Password 9"
 
-# One column for each type of the protocol that both servers have.
+# One column for each type of the protocol that all servers have.
 TYPES = """
     id INT PRIMARY KEY, c_tiny TINYINT, c_utiny TINYINT UNSIGNED, c_small SMALLINT, c_medium MEDIUMINT,
     c_int INT, c_big BIGINT, c_ubig BIGINT UNSIGNED, c_decimal DECIMAL(30,10), c_float FLOAT, c_double DOUBLE,
@@ -58,23 +58,31 @@ def _identified(mysql9, password):
     return "IDENTIFIED VIA mysql_native_password USING PASSWORD(%s)", (password,)
 
 
-def account_statements(certificates, mysql9, ed25519):
+# MariaDB's authentication plugins that have to be installed: the library, and the account that logs in with it.
+PLUGINS = {
+    "ed25519": ("auth_ed25519", "reader_ed"),
+    "parsec": ("auth_parsec", "reader_parsec"),
+}
+
+
+def account_statements(certificates, server):
     """Yields (statement, parameters). `direct` is how tests reach the server without the proxy."""
     required = (
         f" REQUIRE SUBJECT '{certificates.one_line('db-client.crt', 'subject')}'"
         f" AND ISSUER '{certificates.one_line('db-client.crt', 'issuer')}'"
     )
-    empty, none = _identified(mysql9, "")
+    empty, none = _identified(server.mysql9, "")
     for name in ("reader", "writer"):
         yield f"CREATE USER '{name}'@'%%' {empty}{required}", none
     yield f"CREATE USER 'direct'@'%%' {empty}", none
-    text, password = _identified(mysql9, READER_PASSWORD)
+    text, password = _identified(server.mysql9, READER_PASSWORD)
     yield f"CREATE USER 'reader_pw'@'%%' {text}{required}", password
     readers = ["reader", "reader_pw"]
-    if ed25519:
-        yield "INSTALL SONAME 'auth_ed25519'", ()
-        yield f"CREATE USER 'reader_ed'@'%%' IDENTIFIED VIA ed25519 USING PASSWORD(%s){required}", password
-        readers.append("reader_ed")
+    for plugin, (library, name) in PLUGINS.items():
+        if getattr(server, plugin):
+            yield f"INSTALL SONAME '{library}'", ()
+            yield f"CREATE USER '{name}'@'%%' IDENTIFIED VIA {plugin} USING PASSWORD(%s){required}", password
+            readers.append(name)
     for name in readers:
         # More than any role allows: what is denied is denied by the proxy, not by a missing grant.
         yield f"GRANT SELECT, EXECUTE ON shop.* TO '{name}'@'%%'", ()

@@ -46,10 +46,11 @@ def waits(connection, seconds=0.3):
         connection.sock.settimeout(timeout)
 
 
-def fill(connection, length):
-    """Sends statements of that length until one has to wait; returns how many were answered."""
+def fill(connection, length, patience=0.3):
+    """Sends statements of that length until one has to wait: is not answered for `patience` seconds. Returns how many
+    were answered."""
     timeout = connection.sock.gettimeout()
-    connection.sock.settimeout(0.3)
+    connection.sock.settimeout(patience)
     text = b"DO '" + b"f" * length + b"'"
     try:
         for count in range(2000):
@@ -63,6 +64,7 @@ def fill(connection, length):
 
 
 def fill_up(connections):
-    """Leaves room for no command, and three sessions waiting: a large one first."""
+    """Leaves room for no command, and three sessions waiting: a large one first. With more patience than a busy machine
+    needs to answer: what is only slow would be taken for waiting, and leave room."""
     for connection, length in zip(connections, (LARGE, 30_000, 1), strict=True):
-        fill(connection, length)
+        fill(connection, length, patience=1)

@@ -39,10 +39,53 @@ def remove(directory):
     shutil.rmtree(directory, ignore_errors=True)
 
 
+class _Ports:
+    """Ports for what will be started in a moment. Below those that the kernel gives to outgoing connections (32768 and
+    up), and each process has a block of its own: two runs side by side take no port from each other between choosing
+    and listening. (The proxy's listeners share ports by design, so that would go unnoticed.)"""
+
+    FIRST, LAST, BLOCK = 16000, 32000, 500
+
+    def __init__(self):
+        self.holder = None
+        self.block = self.next = 0
+
+    @staticmethod
+    def _bound(port):
+        sock = socket.socket()
+        try:
+            sock.bind(("127.0.0.1", port))
+            return sock
+        except OSError:
+            sock.close()
+            return None
+
+    def _take_block(self):
+        """Who has a block's first port bound owns the block, until he ends."""
+        for block in range(self.FIRST, self.LAST, self.BLOCK):
+            self.holder = self._bound(block)
+            if self.holder is not None:
+                self.block = block
+                return
+        raise RuntimeError(f"no free block of ports between {self.FIRST} and {self.LAST}")
+
+    def take(self):
+        if self.holder is None:
+            self._take_block()
+        for _ in range(self.BLOCK):
+            self.next = self.next % (self.BLOCK - 1) + 1
+            probe = self._bound(self.block + self.next)
+            if probe is not None:
+                probe.close()
+                return self.block + self.next
+        raise RuntimeError(f"every port from {self.block} on is taken")
+
+
+_ports = _Ports()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return _ports.take()
 
 
 def listening(port):

@@ -126,7 +126,8 @@ def roles():
     return [
         {
             "name": "shop-reader",
-            "allow": {"databases": ["shop"], "mysql_users": ["reader", "reader_pw", "reader_ed"], "schemas": ["shop"]},
+            "allow": {"databases": ["shop"], "mysql_users": ["reader", "reader_pw", "reader_ed", "reader_parsec"],
+                      "schemas": ["shop"]},
             "deny": {"schemas": ["mysql"]},
         },
         {
@@ -193,8 +194,8 @@ class Proxy(Service):
                         "key": str(certificates["db-client.key"]),
                     },
                     "passwords": [
-                        {"mysql_user": "reader_pw", "file": "reader.pw"},
-                        {"mysql_user": "reader_ed", "file": "reader.pw"},
+                        {"mysql_user": user, "file": "reader.pw"}
+                        for user in ("reader_pw", "reader_ed", "reader_parsec")
                     ],
                 }
             ],

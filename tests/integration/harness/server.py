@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a private MariaDB and a private MySQL 9 have in common."""
+"""What private MariaDBs and a private MySQL 9 have in common."""
 
 import contextlib
 import shutil
@@ -8,6 +8,7 @@ import subprocess
 import pymysql
 
 from . import database, process
+from .guest import Guest, Host
 
 
 class StartFailed(Exception):
@@ -15,40 +16,58 @@ class StartFailed(Exception):
 
 
 class Server:
-    """A server on 127.0.0.1 with its own data directory and TLS; the base of MariaDB and MySQL9."""
+    """A server on 127.0.0.1 with its own data directory and TLS; the base of MariaDB, MariaDB11 and MySQL9. Any number
+    of them run side by side. Raises Unavailable when its guest cannot be had."""
 
     name = ""
+    guest = None  # the name of the chroot that it runs in
     mysql9 = False
     ed25519 = False
+    parsec = False
 
-    def __init__(self, certificates):
+    def __init__(self, certificates, binary_log=False, options=()):
+        """`binary_log`: it writes one, by rows, as the source of a replication needs. `options`: more of its own."""
         self.certificates = certificates
+        self.place = Guest(self.guest) if self.guest else Host()
         self.port = process.free_port()
+        self.binary_log = binary_log
+        self.extra_options = list(options)
         self.directory = None
+        self.short = None
         self.process = None
 
-    # What the two kinds differ in.
-    def prepare(self):
-        """Makes self.directory and an empty data directory."""
+    # What the kinds differ in.
+    def make_data(self):
+        """Makes the data directory."""
         raise NotImplementedError
 
     def command(self):
-        """Returns (argv, keyword arguments of Popen)."""
+        """Returns the server's argv."""
         raise NotImplementedError
 
     @property
+    def seen(self):
+        """self.directory as the server sees it."""
+        return self.place.seen(self.directory)
+
+    @property
     def socket(self):
-        return self.directory / "s"
+        return self.short / "d" / "s"
 
     @property
     def error_log(self):
         return self.directory / "error.log"
 
-    def options(self, directory):
-        """Options of both servers; `directory` is self.directory as the server sees it."""
+    def data_options(self):
+        """Where it writes; for the making of its data too. In a common directory for temporary tables a server that
+        starts removes those of the others (MariaDB sql/sql_base.cc, mysql_rm_tmp_tables())."""
+        return ["--no-defaults", f"--datadir={self.seen}/data", f"--tmpdir={self.seen}/tmp"]
+
+    def options(self):
+        """Options of every kind of server."""
+        directory = self.seen
         return [
-            "--no-defaults",
-            f"--datadir={directory}/data",
+            *self.data_options(),
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             f"--socket={directory}/s",
@@ -64,10 +83,23 @@ class Server:
             "--character-set-server=utf8mb4",
             "--local-infile=ON",
             "--log-output=TABLE",
-            "--skip-log-bin",
+            *(["--log-bin=binlog", "--binlog-format=ROW"] if self.binary_log else ["--skip-log-bin"]),
+            f"--server-id={self.port}",
             "--innodb-buffer-pool-size=64M",
             "--innodb-flush-log-at-trx-commit=0",
         ]
+
+    def prepare(self):
+        self.directory = self.place.temporary_directory()
+        # A path to the Unix socket that is short wherever the cache is.
+        self.short = process.temporary_directory()
+        (self.short / "d").symlink_to(self.directory)
+        self.copy_certificates(self.place.owner)
+        (self.directory / "tmp").mkdir()
+        if self.place.owner is not None:
+            for path in (self.directory, self.directory / "tmp"):
+                shutil.chown(path, self.place.owner, self.place.owner)
+        self.make_data()
 
     def copy_certificates(self, owner):
         for source, name, mode in (
@@ -92,9 +124,9 @@ class Server:
         return self
 
     def run(self):
-        argv, arguments = self.command()
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **arguments
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            **self.place.popen(),
         )
         process.wait_until(self._answers, f"{self.name} to start", timeout=90, interval=0.1)
 
@@ -117,9 +149,7 @@ class Server:
         with self.admin() as connection, connection.cursor() as cursor:
             for statement in database.schema_statements():
                 cursor.execute(statement)
-            for statement, parameters in database.account_statements(
-                self.certificates, self.mysql9, self.ed25519
-            ):
+            for statement, parameters in database.account_statements(self.certificates, self):
                 cursor.execute(statement % () if not parameters else statement, parameters or None)
             cursor.executemany(
                 "INSERT INTO shop.blobs VALUES (%s, %s)",
@@ -134,8 +164,9 @@ class Server:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(20)
             process.stop(self.process)
-        if self.directory is not None:
-            process.remove(self.directory)
+        for directory in (self.directory, self.short):
+            if directory is not None:
+                process.remove(directory)
         self.process = None
 
     def admin(self, **arguments):

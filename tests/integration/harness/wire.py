@@ -23,6 +23,11 @@ MULTI_RESULTS = 1 << 17
 PS_MULTI_RESULTS = 1 << 18
 PLUGIN_AUTH = 1 << 19
 DEPRECATE_EOF = 1 << 24
+OPTIONAL_METADATA = 1 << 25
+QUERY_ATTRIBUTES = 1 << 27
+
+# MariaDB's extended flags, for which LONG_PASSWORD is left out.
+PROGRESS, BULK, CACHE_METADATA, BULK_RESULTS = 1, 1 << 2, 1 << 4, 1 << 5
 
 CLIENT_FLAGS = (
     LONG_PASSWORD | LONG_FLAG | PROTOCOL_41 | TRANSACTIONS | SECURE_CONNECTION | MULTI_STATEMENTS | MULTI_RESULTS
@@ -163,10 +168,12 @@ class Greeting:
         self.plugin = payload[at + 31 + max(13, length - 8):].split(b"\0")[0].decode()
 
 
-def login_response(user, database=None, flags=CLIENT_FLAGS, plugin="mysql_native_password", answer=b""):
+def login_response(user, database=None, flags=CLIENT_FLAGS, plugin="mysql_native_password", answer=b"", extended=0):
     if database is not None:
         flags |= CONNECT_WITH_DB
-    payload = struct.pack("<IIB23x", flags, 1 << 24, 45) + user.encode() + b"\0"
+    if extended:
+        flags &= ~LONG_PASSWORD
+    payload = struct.pack("<IIB19xI", flags, 1 << 24, 45, extended) + user.encode() + b"\0"
     payload += bytes([len(answer)]) + answer
     if database is not None:
         payload += database.encode() + b"\0"
@@ -206,11 +213,13 @@ def dial(port, certificates, bot="ci-1", alpn=None, timeout=15.0, receive_buffer
         raise
 
 
-def log_in(connection, user="reader", database="shop", flags=CLIENT_FLAGS, plugin="mysql_native_password"):
+def log_in(
+    connection, user="reader", database="shop", flags=CLIENT_FLAGS, plugin="mysql_native_password", extended=0
+):
     """From the greeting to OK; returns the greeting."""
     greeting = Greeting(connection.expect())
     connection.capabilities = flags
-    connection.send(login_response(user, database, flags, plugin))
+    connection.send(login_response(user, database, flags, plugin, extended=extended))
     while True:
         payload = connection.expect()
         if payload[:1] == b"\0":

@@ -1,0 +1,764 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The audit log against the server's own general log, one for one.
+
+    with completeness.checked(stack):
+        ... clients talk through the proxy ...
+
+raises Difference unless each session of the proxy has the same commands in both logs: order, text, MySQL user, schema, and
+the bound values. Accounts that tests use directly at the server are not compared.
+
+The general log goes to a file: it keeps the bytes as they came and the order in which the server took the commands. (MariaDB's
+table is utf8mb3, and MySQL's is CSV behind a buffer.) MySQL gets log_raw, so that it logs what was sent instead of what
+it parsed: whole texts, passwords, and statements that do not parse.
+
+What the servers log otherwise than they were asked is normalised by the rules below and by nothing else. Seen with MariaDB
+10.11 and 11.8 and MySQL 9.7:
+
+UNLOGGED    Four commands are in no general log. They are counted by the server's status counters instead (COUNTED).
+FAILED      These are not logged when they fail, because servers fail them before they would log them; an execution for
+            the errors in UNBOUND.
+stripped()  White space around a statement, and semicolons behind it, are not logged; the length of what was sent tells them.
+_name()     A COM_INIT_DB that fails is logged as the error message.
+Echoes      Entries that the server makes of its own, for a command that has its entry: the Prepare and Execute of SQL's PREPARE
+            and EXECUTE, and the Init DB of a USE or a change of user that fails. MySQL logs a Prepare again when it prepares
+            anew because an execution binds other types.
+Bulk        MariaDB logs a bulk execution as one Execute without its values.
+Quit        The proxy says goodbye for clients that do not.
+Retired     Logins of sallyport_retired, which are refused (docs/database.md).
+"""
+
+import base64
+import collections
+import contextlib
+import dataclasses
+import datetime
+import decimal
+import hashlib
+import itertools
+import re
+import struct
+
+from . import process
+
+# How the general log calls a command of the record.
+NAMES = {
+    "query": b"Query", "stmt_prepare": b"Prepare", "stmt_execute": b"Execute", "stmt_bulk_execute": b"Execute",
+    "stmt_close": b"Close stmt", "stmt_reset": b"Reset stmt", "stmt_send_long_data": b"Long Data", "init_db": b"Init DB",
+    "field_list": b"Field List", "statistics": b"Statistics", "process_info": b"Processlist", "change_user": b"Change user",
+    "quit": b"Quit", "refresh": b"Refresh", "debug": b"Debug", "process_kill": b"Kill", "create_db": b"Create DB",
+    "drop_db": b"Drop DB", "shutdown": b"Shutdown", "register_slave": b"Register Slave", "binlog_dump": b"Binlog Dump",
+    "binlog_dump_gtid": b"Binlog Dump GTID",
+}
+UNLOGGED = {"ping", "set_option", "reset_connection", "stmt_fetch", "process_kill"}
+FAILED = {
+    "stmt_prepare", "refresh", "debug", "process_info", "create_db", "drop_db", "shutdown", "register_slave", "binlog_dump",
+    "binlog_dump_gtid",
+}
+# Errors of an execution that the server does not begin, so that it is not logged: values that it does not take, and a bulk
+# execution of a statement that cannot be one.
+UNBOUND = {1210, 1295, 1835}
+UNBOUND_MESSAGE = "in 'set_parameter_value'"
+# Header of a COM_STMT_BULK_EXECUTE with the types of a few hundred parameters.
+BULK_OVERHEAD = 1024
+REPLICATION = {"register_slave", "binlog_dump", "binlog_dump_gtid"}
+# Status counter: the commands that it counts, done or failed.
+COUNTED = {
+    "Com_admin_commands": {"ping", "reset_connection", "debug", "change_user", "shutdown"}, "Com_stmt_fetch": {"stmt_fetch"},
+}
+UNKNOWN_COMMAND = 1047  # an error: the server counts nothing
+# Commands without an answer: they end as they are sent, and so may stand before earlier ones in the audit log.
+UNANSWERED = {"stmt_close", "stmt_send_long_data"}
+# Accounts that do not come through the proxy.
+OTHERS = frozenset({b"root", b"direct"})
+RETIRED = b"sallyport_retired"
+
+WHITE = b" \t\n\v\f\r"
+CODECS = {
+    "latin1": "cp1252", "latin2": "iso8859_2", "latin5": "iso8859_9", "latin7": "iso8859_13", "cp1250": "cp1250",
+    "cp1251": "cp1251", "cp1256": "cp1256", "cp1257": "cp1257", "koi8r": "koi8_r", "koi8u": "koi8_u", "greek": "iso8859_7",
+    "hebrew": "iso8859_8", "gbk": "gbk", "gb2312": "gb2312", "gb18030": "gb18030", "big5": "big5", "sjis": "cp932",
+    "cp932": "cp932", "ujis": "euc_jp", "eucjpms": "euc_jp", "euckr": "cp949", "cp850": "cp850", "cp852": "cp852",
+    "cp866": "cp866",
+}
+
+
+class Difference(AssertionError):
+    """The two logs are not equal; the message lists where."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One line of the general log."""
+
+    thread: int
+    command: bytes
+    text: bytes
+
+    def __str__(self):
+        return f"{self.command.decode()} {_short(self.text)}"
+
+
+@dataclasses.dataclass
+class Summary:
+    """How much was compared."""
+
+    sessions: int = 0
+    commands: int = 0
+    values: int = 0
+    unlogged: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+
+
+def _short(text):
+    return repr(text if len(text) <= 100 else text[:60] + b" ... " + text[-30:])[1:]
+
+
+# --- the general log ---
+
+# MariaDB writes the time only when the second has changed, MySQL always.
+_START = re.compile(
+    rb"(?:(?:\d{6} [ \d]\d:\d\d:\d\d)?\t+|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(?:Z|[+-]\d\d:\d\d)\t) *(\d+)"
+    rb" ([A-Z][A-Za-z]*(?: [A-Za-z]+)*)\t"
+)
+_HEADING = re.compile(rb"Time +Id +Command +Argument\n", re.ASCII)
+
+
+def parse(data, texts=()):
+    """The entries of a general log. A statement with a line that looks like an entry's start cannot be told from one:
+    such `texts` must be known."""
+    shielded = {}
+    for number, text in enumerate(texts):
+        shield = b"\0\1shielded %d\1\0" % number
+        shielded[shield] = text
+        data = data.replace(text, shield)
+    heading = _HEADING.search(data.replace(b"\t", b" ", 2000)[:2000])
+    lines = data.split(b"\n")
+    lines = lines[data.count(b"\n", 0, heading.end()):] if heading else lines
+    found = []
+    for line in lines:
+        start = _START.match(line)
+        if start:
+            found.append((int(start[1]), start[2], [line[start.end():]]))
+        elif found:
+            found[-1][2].append(line)
+    if found and found[-1][2][-1:] == [b""]:
+        found[-1][2].pop()  # what follows the last line feed
+    entries = []
+    for thread, command, parts in found:
+        text = b"\n".join(parts)
+        for shield, original in shielded.items():
+            text = text.replace(shield, original)
+        entries.append(Entry(thread, command, text))
+    return entries
+
+
+class GeneralLog:
+    """What a server logged while it was captured."""
+
+    def __init__(self, data, first, counters):
+        self.data = data
+        self.first = first  # connections up to this one were there before
+        self.counters = counters
+
+    def entries(self, texts=()):
+        return [entry for entry in parse(self.data, texts) if entry.thread > self.first]
+
+
+_numbers = itertools.count(1)
+
+
+def _counters(cursor):
+    names = "', '".join(COUNTED)
+    cursor.execute(f"SHOW GLOBAL STATUS WHERE Variable_name IN ('{names}')")
+    return collections.Counter({name: int(value) for name, value in cursor.fetchall()})
+
+
+@contextlib.contextmanager
+def capture(server):
+    """Yields a list that holds the GeneralLog once the block has been left."""
+    name = f"completeness-{next(_numbers)}.log"
+    path = server.directory / "data" / name
+    captured = []
+    with server.admin() as connection, connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL log_output = 'FILE'")
+        cursor.execute(f"SET GLOBAL general_log_file = '{name}'")
+        if server.mysql9:
+            cursor.execute("SET GLOBAL log_raw = ON")
+        before = _counters(cursor)
+        cursor.execute("SET GLOBAL general_log = ON")
+        try:
+            yield captured
+        finally:
+            cursor.execute("SET GLOBAL general_log = OFF")
+            after = _counters(cursor)
+            cursor.execute("SET GLOBAL log_output = 'TABLE'")
+            if server.mysql9:
+                cursor.execute("SET GLOBAL log_raw = OFF")
+            counters = {key: after[key] - before[key] for key in after}
+            captured.append(GeneralLog(path.read_bytes(), connection.thread_id(), counters))
+            path.unlink()
+
+
+# --- texts ---
+
+
+def stripped(text):
+    """A statement as the servers keep it. (alloc_query() in sql/sql_parse.cc of both)"""
+    text = text.lstrip(WHITE)
+    return text.rstrip(WHITE + b";")
+
+
+def _encoded(text, charset):
+    """The text in the connection's character set, or None."""
+    try:
+        if charset is None or charset.startswith("utf8"):
+            return text.encode()
+        if charset == "latin1":
+            # MySQL's latin1 is cp1252 with the C1 controls in its holes.
+            return b"".join(
+                char.encode("latin-1") if char in "\x81\x8d\x8f\x90\x9d" else char.encode("cp1252") for char in text
+            )
+        return text.encode(CODECS.get(charset, "utf-8"))
+    except UnicodeEncodeError:
+        return None
+
+
+def _text_difference(record, logged, charset):
+    """What is wrong with the text of a record whose command was logged so; None when nothing is."""
+    length = record.get("statement_length", 0)
+    if record.get("truncated"):
+        begin = record["statement"].encode() if "statement" in record else base64.b64decode(record["statement_base64"])
+        if length != len(logged):
+            return f"has {length} bytes, the server's {len(logged)}"
+        if hashlib.sha256(logged).hexdigest() != record["statement_sha256"]:
+            return "has another SHA-256 than the server's"
+        return None if logged.startswith(begin) else "begins otherwise than the server's"
+    if record.get("redacted"):
+        return _redacted_difference(record, logged)
+    if "statement_base64" in record:
+        text = base64.b64decode(record["statement_base64"])
+    else:
+        text = _encoded(record.get("statement", ""), charset)
+        if text is None:
+            return f"cannot have been sent in {charset}"
+    if len(text) != length:
+        return f"has {len(text)} bytes, and statement_length says {length}"
+    if stripped(text) != stripped(logged) or logged not in text:
+        return f"reads {_short(text)}"
+    return None
+
+
+def _redacted_difference(record, logged):
+    parts = [re.escape(stripped(part.encode())) if at in (0, -1) else re.escape(part.encode())
+             for at, part in enumerate(record["statement"].split("<redacted>"))]
+    if not re.fullmatch(rb".*?".join(parts), stripped(logged), re.DOTALL):
+        return f"reads {record['statement']!r}"
+    return None if record["statement_length"] >= len(logged) else "is shorter than the server's"
+
+
+# --- bound values ---
+
+# What a question mark in is no parameter. An executable comment is code.
+_SKIP = re.compile(
+    rb"'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'|\"[^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*\"|`[^`]*`|/\*(?!M?!).*?\*/|--[\s\x00-\x1f][^\n]*"
+    rb"|#[^\n]*|(\?)",
+    re.DOTALL,
+)
+_LITERAL = re.compile(
+    rb"NULL\b|(?:0x|X')(?P<hex>[0-9A-Fa-f]*)'?|(?P<number>-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
+    rb"|(?:_[a-z0-9]+ ?|DATE|TIMESTAMP|TIME|DATETIME)?'(?P<text>[^'\\]*(?:(?:\\.|'')[^'\\]*)*)'",
+    re.DOTALL,
+)
+# Under NO_BACKSLASH_ESCAPES, which no log tells: a backslash is one.
+_PLAIN_LITERAL = re.compile(rb"NULL\b(?P<hex>\Z)?|(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)|'(?P<text>[^']*(?:''[^']*)*)'", re.DOTALL)
+_DECIMAL = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_ESCAPES = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"Z": b"\x1a", b"t": b"\t", b"b": b"\b"}
+
+
+def segments(statement):
+    """The parts of a statement between its parameters."""
+    parts, begin = [], 0
+    for match in _SKIP.finditer(statement):
+        if match[1]:
+            parts.append(statement[begin:match.start()])
+            begin = match.end()
+    return [*parts, statement[begin:]]
+
+
+def unescaped(text):
+    """What a quoted literal of the log means. In pieces between backslashes: literals have up to 128 MiB."""
+    if b"\\" not in text:
+        return text.replace(b"''", b"'")
+    first, *pieces = text.split(b"\\")
+    out, verbatim = [first], False
+    for piece in pieces:
+        if verbatim or not piece:
+            # An escaped backslash: the piece between the two is empty.
+            out.append(piece if verbatim else b"\\")
+            verbatim = not verbatim
+        else:
+            out.append(_ESCAPES.get(piece[:1], piece[:1]) + piece[1:])
+    return b"".join(out)
+
+
+def _sent_bytes(value):
+    """The most that a value can have had on the wire, with its indicator and length."""
+    if isinstance(value, dict) and "length" in value:
+        return value["length"] + 10
+    if isinstance(value, dict) and "base64" in value:
+        return len(base64.b64decode(value["base64"])) + 10
+    return len(value.encode()) + 24 if isinstance(value, str) else 24
+
+
+def _single(number):
+    try:
+        return struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        return number
+
+
+_DATETIME = re.compile(r"\d+-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?")
+
+
+def _is_time(text):
+    try:
+        datetime.datetime.fromisoformat(text)
+        return True
+    except ValueError:
+        return False
+
+
+def _whole(text):
+    """A time without a fraction that is zero."""
+    return re.sub(rb"((?:^|[ -])\d\d+:\d\d:\d\d)\.000000\Z", rb"\1", text)
+
+
+def value_equals(param, literal, charset=None):
+    """Whether a value of `params` is what the server put into the statement."""
+    number = literal["number"]
+    if param is None or literal[0] == b"NULL":
+        return param is None and literal[0] == b"NULL"
+    if number is not None:
+        if isinstance(param, float):
+            # A FLOAT is recorded in the digits that make it one; servers print it as the double that it is, or in six digits.
+            printed = float(number)
+            return printed in (param, _single(param)) or float(f"{param:.6g}") == printed
+        if isinstance(param, str):
+            # A DECIMAL is text on the wire, in any form that is one, and a number in the statement.
+            return bool(_DECIMAL.fullmatch(param)) and decimal.Decimal(param) == decimal.Decimal(number.decode())
+        # A DOUBLE that is a whole number may be written as one in JSON.
+        return isinstance(param, int) and (str(param).encode() == number or (
+            b"e" in number and float(number) == float(param)))
+    if literal["hex"] is not None:
+        text = bytes.fromhex(literal["hex"].decode())
+    elif literal.re is _PLAIN_LITERAL:
+        text = literal["text"].replace(b"''", b"'")
+    else:
+        text = unescaped(literal["text"])
+    if isinstance(param, str):
+        # MySQL prints each time with a fraction, MariaDB none that is zero; the record has what was sent.
+        if _encoded(param, charset) == text or _whole(param.encode()) == _whole(text):
+            return True
+        return literal[0] == b"TIMESTAMP'0000-00-00 00:00:00'" and bool(_DATETIME.fullmatch(param)) and not _is_time(param)
+    if isinstance(param, dict) and param.get("truncated"):
+        begin = base64.b64decode(param["base64"]) if "base64" in param else _encoded(param["text"], charset)
+        return param["length"] == len(text) and text.startswith(begin) and len(begin) >= 4090
+    return isinstance(param, dict) and "base64" in param and base64.b64decode(param["base64"]) == text
+
+
+def _values_difference(record, logged, charset, summary):
+    """The prepared text and the values of an execution against the statement that the server put together of them."""
+    wrong = _values_difference_by(_LITERAL, record, logged, charset, summary)
+    if wrong and b"\\" in logged and not _values_difference_by(_PLAIN_LITERAL, record, logged, charset, summary):
+        return None
+    return wrong
+
+
+def _values_difference_by(reading, record, logged, charset, summary):
+    text = base64.b64decode(record["statement_base64"]) if "statement_base64" in record else _encoded(
+        record.get("statement", ""), charset)
+    if text is None:
+        return f"cannot have been sent in {charset}"
+    params = list(record.get("params", []))
+    omitted = params.pop()["omitted"] if params and isinstance(params[-1], dict) and "omitted" in params[-1] else 0
+    parts = segments(text.lstrip(WHITE) if record.get("truncated") else stripped(text))
+    if record.get("truncated"):
+        return None if logged.startswith(parts[0]) else f"was prepared as {_short(text)}"
+    if len(parts) - 1 != len(params) + omitted:
+        return f"has {len(params)} values for {len(parts) - 1} parameters"
+    at = 0
+    for part, param in zip(parts, [*params, *[Difference] * omitted, None]):
+        if not logged.startswith(part, at):
+            return f"was prepared as {_short(text)}"
+        at += len(part)
+        if part is parts[-1] and at == len(logged):
+            return None
+        literal = reading.match(logged, at)
+        if not literal:
+            return f"was prepared as {_short(text)}"
+        if param is not Difference and not value_equals(param, literal, charset):
+            return f"has the value {str(param)[:100]} for {_short(literal[0])}"
+        summary.values += param is not Difference
+        at = literal.end()
+    return f"was prepared as {_short(text)}"
+
+
+# --- sessions ---
+
+_ACCOUNT = re.compile(rb"(?P<user>.*)@(?P<host>[^@ ]*)(?: as .*)? on (?P<schema>.*) using .*", re.DOTALL)
+_USE = re.compile(r"\s*use\s+(?:`((?:[^`]|``)+)`|([\w$]+))\s*", re.IGNORECASE)
+_DROP = re.compile(r"\s*drop\s+(?:database|schema)\s+(?:if\s+exists\s+)?(?:`((?:[^`]|``)+)`|([\w$]+))\s*", re.IGNORECASE)
+_NAMES = re.compile(r"\s*set\s+(?:names|character\s+set|charset)\s+['\"]?(\w+)", re.IGNORECASE)
+# Words that may change the schema in a way that a text does not show.
+_MAY_CHANGE = re.compile(r"\b(?:use|execute)\b|\bdrop\s+(?:database|schema)\b", re.IGNORECASE)
+_DYNAMIC = re.compile(rb"\b(prepare|execute)\b", re.IGNORECASE)
+
+
+class _Session:
+    """One session, walked through both logs at once."""
+
+    def __init__(self, records, entries, summary):
+        self.records = self._in_order(records)
+        self.entries = collections.deque(entries)
+        self.summary = summary
+        self.where = f"session {records[0]['session']}, connection {entries[0].thread if entries else '?'}"
+        self.schema = records[0].get("schema")
+        self.schema_known = True
+        self.user = records[0].get("mysql_user")
+        self.charset = None
+        self.last = None
+        self.last_entry = None
+        self.dynamic = collections.Counter()
+        self.prepared = set()
+
+    def fail(self, record, what):
+        name = f"record {record['seq']} ({record.get('command', record['event'])})"
+        following = "; ".join(map(str, itertools.islice(self.entries, 3))) or "its end"
+        raise Difference(f"{self.where}: {name} {what}. The general log goes on with: {following}")
+
+    def _in_order(self, records):
+        """By arrival. Those that have answers stand in the order of their answers, which is that of the commands."""
+        answered = [record for record in records if record.get("command") not in UNANSWERED]
+        for one, other in zip(answered, answered[1:]):
+            if other["time"] < one["time"] and other["event"] != "session.end" and one["event"] != "session.start":
+                raise Difference(f"record {other['seq']} ended behind record {one['seq']}, and arrived before it")
+        first, last = [r for r in records if r["event"] in ("session.start", "session.denied")], records[-1]
+        commands = [r for r in records if not r["event"].startswith("session.")]
+        if len(first) != 1 or first[0] is not records[0] or not last["event"].startswith("session."):
+            raise Difference(f"session {records[0].get('session')} does not begin and end as a session")
+        return [first[0], *sorted(commands, key=lambda r: (r["time"], r["seq"])), *([last] if len(records) > 1 else [])]
+
+    # What the server adds of its own.
+    def skip_echoes(self, record):
+        while self.entries:
+            entry, last = self.entries[0], self.last or {}
+            error = last.get("error", {}).get("message", "").encode()
+            # The server logs a PREPARE's and an EXECUTE's statement behind them.
+            if self.dynamic[entry.command] > 0:
+                self.dynamic[entry.command] -= 1
+            elif entry.command == b"Init DB" and last.get("command") in ("query", "change_user") and error == entry.text:
+                self.last = {}
+            elif self._executed_anew(last):
+                self.entries.popleft()
+            elif not self._prepared_anew(record):
+                return
+            self.entries.popleft()
+
+    def _executed_anew(self, last):
+        """Prepare and Execute behind an Execute that found a table changed."""
+        if last.get("command") != "stmt_execute" or len(self.entries) < 2 or self.entries[0].command != b"Prepare":
+            return False
+        return self.entries[1] == self.last_entry and not _text_difference(last, self.entries[0].text, self.charset)
+
+    def _prepared_anew(self, record):
+        """A Prepare of a statement that was prepared before, and is executed next."""
+        if record.get("command") != "stmt_execute" or self.entries[0].command != b"Prepare" or len(self.entries) < 2:
+            return False
+        if self._text(record) not in self.prepared:
+            return False
+        return self.entries[1].command == b"Execute" and not _text_difference(record, self.entries[0].text, self.charset)
+
+    def login(self, record):
+        connects = []
+        while self.entries and self.entries[0].command == b"Connect":
+            connects.append(self.entries.popleft())
+        account = _ACCOUNT.fullmatch(connects[0].text) if connects else None
+        if record["event"] == "session.denied":
+            if connects and account and account["user"].decode() != record.get("mysql_user"):
+                self.fail(record, f"is of {record.get('mysql_user')}; the server saw {connects[0]}")
+            self.entries = collections.deque(e for e in self.entries if e.command not in (b"Init DB", b"Quit"))
+            return
+        if not account:
+            self.entries.extendleft(reversed(connects))
+            self.fail(record, "is not in the general log")
+        if len(connects) > 1 or account["user"].decode() != record["mysql_user"]:
+            self.fail(record, f"is of {record['mysql_user']}; the server saw {'; '.join(map(str, connects))}")
+        if account["schema"].decode() != record.get("schema", ""):
+            self.fail(record, f"has the schema {record.get('schema')}; the server saw {connects[0]}")
+
+    def check_who(self, record):
+        if record.get("mysql_user") != self.user:
+            self.fail(record, f"is of {record.get('mysql_user')} instead of {self.user}")
+        if not self.schema_known:
+            self.schema, self.schema_known = record.get("schema"), True
+        elif record.get("schema") != self.schema:
+            self.fail(record, f"has the schema {record.get('schema')} instead of {self.schema}")
+
+    def _name(self, record, entry):
+        """COM_INIT_DB and COM_FIELD_LIST, whose table and pattern the log parts by a space."""
+        wanted = record.get("statement", "")
+        if record["command"] == "init_db" and record["outcome"] == "error":
+            wanted = record["error"]["message"]
+        return entry.text == wanted.replace("\0", " ").encode()
+
+    def difference(self, record, entry):
+        command = record["command"]
+        if command in ("query", "stmt_prepare", "stmt_bulk_execute"):
+            wrong = _text_difference(record, entry.text, self.charset)
+            if wrong and self.charset is None and not entry.text.isascii():
+                # The login's character set is in neither log: the one that makes them equal holds from here on.
+                self.charset = next((c for c in CODECS if not _text_difference(record, entry.text, c)), None)
+                return wrong if self.charset is None else None
+            return wrong
+        if command == "stmt_execute":
+            return _values_difference(record, entry.text, self.charset, self.summary)
+        if command in ("init_db", "field_list", "create_db", "drop_db"):
+            return None if self._name(record, entry) else f"names {record.get('statement')!r}"
+        if command == "change_user":
+            account = _ACCOUNT.fullmatch(entry.text)
+            return None if account or record["outcome"] == "error" else "is of an account that cannot be read"
+        return None
+
+    @staticmethod
+    def _text(record):
+        return record.get("statement"), record.get("statement_base64")
+
+    def follow(self, record, entry):
+        """What a command changes for those behind it."""
+        command, done = record["command"], record["outcome"] == "ok"
+        if command == "stmt_prepare":
+            self.prepared.add(self._text(record))
+        elif command == "change_user" and done:
+            account = _ACCOUNT.fullmatch(entry.text)
+            self.user, self.schema = account["user"].decode(), account["schema"].decode() or None
+            self.schema_known, self.charset = True, None
+        elif command == "reset_connection":
+            self.charset = None
+        elif command == "init_db" and done:
+            self.schema, self.schema_known = record["statement"], True
+        elif command == "query":
+            self._follow_text(record, done)
+        elif command == "stmt_execute" and _MAY_CHANGE.search(record.get("statement", "")):
+            self.schema_known = False
+
+    def _follow_text(self, record, done):
+        text = record.get("statement", "")
+        words = [word.lower() for word in _DYNAMIC.findall(text.encode())]
+        self.dynamic = collections.Counter({
+            b"Prepare": len(words), b"Execute": words.count(b"execute"),
+        })
+        names = _NAMES.match(text)
+        if names and done:
+            self.charset = names[1].lower() if names[1].lower() not in ("default", "binary") else None
+        if not _MAY_CHANGE.search(text):
+            return
+        # Each statement of a text without quotes and comments; what is left is not known, until it is again.
+        plain = not re.search(r"['\"#]|--|/\*", text) and (done or ";" not in text)
+        for one in text.split(";") if plain else ():
+            use, drop = _USE.fullmatch(one), _DROP.fullmatch(one)
+            if use and done:
+                self.schema = use[1] or use[2]
+            elif drop and done and (drop[1] or drop[2]) == self.schema:
+                self.schema = None
+            elif not use and not drop and _MAY_CHANGE.search(one):
+                plain = False
+        self.schema_known = bool(plain)
+
+    def take(self, record):
+        """Takes the entry of one command off the log."""
+        command, outcome = record["command"], record["outcome"]
+        if outcome == "denied" or (outcome == "error" and command in FAILED):
+            return None
+        if record["event"] == "execute" and outcome == "error" and (
+                record["error"]["code"] in UNBOUND or UNBOUND_MESSAGE in record["error"]["message"]):
+            return None
+        if command in UNLOGGED:
+            self.summary.unlogged[command] += 1
+            return None
+        if not self._is_next(record):
+            if outcome == "unknown":
+                return None  # it may not have reached the server
+            self.fail(record, "is not in the general log")
+        wrong = self.difference(record, self.entries[0])
+        if wrong:
+            self.fail(record, wrong)
+        entry = self.entries.popleft()
+        if command == "stmt_bulk_execute":
+            self._take_rows(record, entry)
+        return entry
+
+    def _take_rows(self, record, entry):
+        """A bulk execution that MariaDB ran row by row."""
+        params = record.get("params", [])
+        count = len(params)
+        sent = sum(_sent_bytes(value) for value in params)
+        if record["outcome"] == "ok" and not any("omitted" in value for value in params if isinstance(value, dict)) and (
+                record["bytes_in"] > sent + BULK_OVERHEAD + record["bytes_in"] // 1000):
+            self.fail(record, f"has {record['bytes_in']} bytes, its values {sent}, and does not say that some are left out")
+        if params and isinstance(params[-1], dict) and "omitted" in params[-1]:
+            count += params[-1]["omitted"] - 1
+        marks = len(segments(entry.text)) - 1
+        rows = list(itertools.takewhile(
+            lambda other: other == entry, itertools.islice(self.entries, count // marks - 1 if marks else 0)))
+        # All of them, or as far as one failed. Where there are fewer they are another command's.
+        if len(rows) + 1 == count // max(marks, 1) or record["outcome"] == "error":
+            for _ in rows:
+                self.entries.popleft()
+
+    def _is_next(self, record):
+        return bool(self.entries) and self.entries[0].command == NAMES.get(record["command"])
+
+    def walk(self):
+        first, *rest = self.records
+        self.login(first)
+        while rest:
+            record = self._next(rest)
+            self.skip_echoes(record)
+            self.check_who(record)
+            if record["event"].startswith("session."):
+                break
+            entry = self.take(record)
+            self.summary.commands += 1
+            self.dynamic.clear()
+            if entry is not None or record["outcome"] == "ok":
+                self.follow(record, entry)
+            self.last, self.last_entry = record, entry
+        end = self.records[-1]
+        if end.get("reason") != "client_quit" and self.entries and self.entries[0].command == b"Quit":
+            self.entries.popleft()
+        if self.entries:
+            self.fail(end, "has come, and the server has seen more")
+
+    def _next(self, rest):
+        """Of commands that arrived in the same microsecond, the one that the log has next."""
+        for at, record in enumerate(rest):
+            if record["event"].startswith("session.") or record["time"] != rest[0]["time"]:
+                break
+            if record["command"] in UNANSWERED and self._is_next(record) and not self._is_next(rest[0]):
+                return rest.pop(at)
+        return rest.pop(0)
+
+
+# --- the whole ---
+
+
+def hostile_texts(records):
+    """Statements that hold what looks like an entry of the log."""
+    texts = set()
+    for record in records:
+        text = record.get("statement", "")
+        if "\n" in text and any(_START.match(line) for line in text.encode().split(b"\n")[1:]):
+            texts.add(stripped(text.encode()))
+    return sorted(texts, key=len, reverse=True)
+
+
+def _unknown_threads(entries, threads, others, refused):
+    """Threads of the log that no session accounts for, without those that are none of the proxy's. `refused`: the logins
+    that the server refused, whose records do not name their connections."""
+    by_thread = collections.defaultdict(list)
+    for entry in entries:
+        by_thread[entry.thread].append(entry)
+    for thread, own in by_thread.items():
+        account = _ACCOUNT.fullmatch(own[0].text) if own[0].command == b"Connect" else None
+        retired = all(entry.command == b"Connect" and RETIRED in entry.text for entry in own)
+        if account and own[1:] and (account["user"].decode(), account["schema"].decode()) in refused:
+            refused.remove((account["user"].decode(), account["schema"].decode()))
+            continue
+        if thread not in threads and not retired and not (account and account["user"] in others):
+            yield f"connection {thread} is in the general log and in no record: {'; '.join(map(str, own[:5]))}"
+
+
+def _counted(records, counters):
+    """The commands that no log has, by number. Unknown outcomes may or may not have been counted."""
+    commands = [record for record in records if record.get("command") and record["outcome"] != "denied"
+                and record.get("error", {}).get("code") != UNKNOWN_COMMAND]
+    if any(record["command"] in REPLICATION for record in commands):
+        return
+    for counter, names in COUNTED.items():
+        most = sum(1 for record in commands if record["command"] in names)
+        least = sum(1 for record in commands if record["command"] in names and record["outcome"] != "unknown")
+        if not least <= counters[counter] <= most:
+            yield f"{sorted(names)}: {most} records, and {counter} says {counters[counter]}"
+
+
+def compare(records, entries, counters=None, others=OTHERS):
+    """The records of sessions that have begun and ended, and the general log's entries of the same time. Raises Difference;
+    returns a Summary. `counters`: what the server counted meanwhile, all of it of the proxy's sessions."""
+    summary, found, refused = Summary(), [], []
+    sessions = collections.defaultdict(list)
+    for record in sorted((record for record in records if "session" in record), key=lambda record: record["seq"]):
+        sessions[record["session"]].append(record)
+    threads = collections.defaultdict(list)
+    for entry in entries:
+        threads[entry.thread].append(entry)
+    known = set()
+    for own in sessions.values():
+        thread = own[0].get("upstream_connection_id")
+        if thread is not None and thread in known or any(record.get("upstream_connection_id") != thread for record in own):
+            found.append(f"session {own[0]['session']}: its upstream_connection_id is not its own")
+        known |= {thread} - {None}
+        if thread is None and all(record["event"].startswith("session.") for record in own):
+            if own[0].get("reason") == "upstream_refused":
+                refused.append((own[0]["mysql_user"], own[0].get("schema", "")))
+            continue
+        try:
+            _Session(own, threads.get(thread, []), summary).walk()
+        except Difference as difference:
+            found.append(str(difference))
+        summary.sessions += 1
+    found.extend(_unknown_threads(entries, known, others, refused))
+    if counters is not None:
+        found.extend(_counted(records, counters))
+    if found:
+        raise Difference("audit log and general log differ:\n" + "\n".join(found[:20]))
+    return summary
+
+
+def _gone(server, threads):
+    """The server has ended the connections, and so has logged all that they did."""
+    rows = server.execute("SELECT id FROM information_schema.processlist")
+    return not threads & {row[0] for row in rows}
+
+
+@contextlib.contextmanager
+def checked(stack, server=None):
+    """Compares all that the sessions of the block did. `stack` is a Stack, or a Proxy with its `server`. Yields a list that
+    holds the Summary once the block has been left. No session may be open before the block; nothing in it may change the
+    general log's settings."""
+    server = server or stack.server
+    before = stack.audit.count()
+    summaries = []
+    with capture(server) as captured:
+        yield summaries
+        stack.audit.count()
+        records = stack.audit.records()[before:]
+        threads = {record.get("upstream_connection_id") for record in records} - {None}
+        process.wait_until(lambda: _gone(server, threads), "the end of the proxy's connections")
+    log = captured[0]
+    records = stack.audit.records()[before:]
+    entries = log.entries(hostile_texts(records))
+    users = {account["user"] for account in (
+        _ACCOUNT.fullmatch(entry.text) for entry in entries if entry.command == b"Connect") if account}
+    # Other accounts' commands are in the counters too; the harness's own root sends none that are counted.
+    alone = users.isdisjoint(OTHERS - {b"root"})
+    summaries.append(compare(records, entries, log.counters if alone else None))
+
+
+@contextlib.contextmanager
+def noted(stack, outcomes, key):
+    """checked(), for a test that is about something else: the Summary or the Difference is kept in outcomes[key]."""
+    try:
+        with checked(stack) as summaries:
+            yield
+        outcomes[key] = summaries[0]
+    except Difference as difference:
+        outcomes[key] = difference
