@@ -102,7 +102,8 @@ struct handshake_login {
  * Refused: no PROTOCOL_41; a flag that was not offered where it changes the layout; names that are
  * too long; a length past the payload; malformed connection attributes; an SSLRequest where SSL was
  * not offered; bytes behind the end, except the level byte of a client that asks for zstd, and NULs
- * (libmariadb writes the level as four bytes). Tolerated, as servers do: no plugin name, or one without its NUL, at the end.
+ * (libmariadb writes the level as four bytes). Tolerated, as servers do: no plugin name, or one
+ * without its NUL, at the end.
  *
  * Names are judged as they are written, and the server reads them in the character set that the
  * login's collation stands for. So that both see the same name, these are refused: bytes outside

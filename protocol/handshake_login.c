@@ -273,8 +273,7 @@ static bool login_reserve(struct buffer *out, const struct handshake_login *logi
     size_t lengths = 2 * 9; /* of the response and the attributes, at their longest */
     size_t most = PACKET_HEADER_SIZE + LOGIN_FIXED_SIZE + lengths + sizeof login->user +
                   sizeof login->schema + sizeof login->plugin + sizeof login->zstd_level +
-                  login->auth_response.length +
-                  login->attributes.length;
+                  login->auth_response.length + login->attributes.length;
     return buffer_reserve(out, most, &room, err);
 }
 

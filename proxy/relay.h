@@ -22,11 +22,11 @@ struct exchange {
     struct audit_entry *entry;
     int64_t started_us; /* monotonic */
     uint8_t command;
-    uint8_t sequence;   /* of the command's last packet */
-    uint8_t option;     /* COM_SET_OPTION: 0 turns multi-statements on */
-    bool dropped;       /* denied, and it has no answer */
-    bool asks_infile;   /* its text can ask for a local file */
-    bool sends_file;    /* the server asked for a local file, of: */
+    uint8_t sequence; /* of the command's last packet */
+    uint8_t option;   /* COM_SET_OPTION: 0 turns multi-statements on */
+    bool dropped;     /* denied, and it has no answer */
+    bool asks_infile; /* its text can ask for a local file */
+    bool sends_file;  /* the server asked for a local file, of: */
     uint64_t file_bytes;
     bool names_charset; /* its text sets the client's character set, to: */
     char charset[32];

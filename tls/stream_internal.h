@@ -109,14 +109,14 @@ struct stream {
     void *owner;
     enum stream_state state;
     bool paused;
-    bool reading;    /* libuv reads */
-    bool delivering; /* `data` runs */
-    bool peer_ended; /* FIN or close_notify seen: no more input */
-    bool above_high; /* `drained` is due */
-    bool sending;    /* write_request is under way */
-    bool shut;       /* uv_shutdown was called */
-    bool failing;    /* `failed` is due; `error` says why */
-    int write_error; /* libuv's code once the socket has refused output; 0: none */
+    bool reading;      /* libuv reads */
+    bool delivering;   /* `data` runs */
+    bool peer_ended;   /* FIN or close_notify seen: no more input */
+    bool above_high;   /* `drained` is due */
+    bool sending;      /* write_request is under way */
+    bool shut;         /* uv_shutdown was called */
+    bool failing;      /* `failed` is due; `error` says why */
+    int write_error;   /* libuv's code once the socket has refused output; 0: none */
     int connect_error; /* libuv's code when the connection could not be made; 0: none */
     unsigned attention;
     size_t burst;          /* bytes read without pause */
