@@ -191,6 +191,12 @@ void params_default(struct audit_params *params)
     add_raw(params, json, sizeof json - 1);
 }
 
+void params_ignore(struct audit_params *params)
+{
+    static const char json[] = "{\"ignore\":true}";
+    add_raw(params, json, sizeof json - 1);
+}
+
 void params_omit(struct audit_params *params)
 {
     params->values++;

@@ -10,6 +10,7 @@
  *     {"base64":"…"}                         bytes, and text that cannot be converted
  *     {"length":N,"truncated":true,"text":"…"}  a value cut at AUDIT_PARAM_VALUE_MAX; or "base64"
  *     {"default":true}                       the column's default (bulk execute)
+ *     {"ignore":true}                        the column is left as it is (bulk execute)
  *     {"omitted":N}                          last: N more values had no room
  *     {"name":"…","value":V}                 a query attribute: V as above
  *
@@ -55,8 +56,9 @@ void params_begin(struct audit_params *params, const char *charset);
 void params_name(struct audit_params *params, const void *name, size_t length);
 
 void params_null(struct audit_params *params);
-/* The column's default, or leaving the column as it is (MariaDB's bulk execute). */
+/* MariaDB's bulk execute: the column's default, and leaving the column as it is. */
 void params_default(struct audit_params *params);
+void params_ignore(struct audit_params *params);
 /* A value that was sent and is not at hand. All that follow must be omitted too. */
 void params_omit(struct audit_params *params);
 void params_int(struct audit_params *params, int64_t value);

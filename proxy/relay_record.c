@@ -56,8 +56,10 @@ static void add_value(void *arg, const struct value *value)
         params_bytes(params, value->bytes.data, value->bytes.length, value->full_length);
         break;
     case VALUE_DEFAULT:
-    case VALUE_IGNORE:
         params_default(params);
+        break;
+    case VALUE_IGNORE:
+        params_ignore(params);
         break;
     case VALUE_UNSEEN:
         params_omit(params);

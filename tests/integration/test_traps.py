@@ -7,7 +7,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import threading
 
 import pymysql
 import pytest
@@ -179,8 +178,8 @@ def connect_errors(stack):
 
 
 def test_probes_are_no_connect_errors_of_the_server(stack, connect_errors):
-    """Load balancers and port scans connect and go. A server counts such connections and, past max_connect_errors, locks
-    out the host that they come from: the proxy, and with it every bot."""
+    """Load balancers and port scans connect and go. A server counts such connections and, past max_connect_errors,
+    locks out the host that they come from: the proxy, and with it every bot."""
     before = connect_errors.count()
     for _ in range(5):
         for port in (stack.proxy.port, stack.proxy.plain_port, stack.proxy.starttls_port):
@@ -193,6 +192,9 @@ def test_probes_are_no_connect_errors_of_the_server(stack, connect_errors):
             connection.expect()
             connection.send(b"no login")
             connection.at_end()
+        with wire.dial(stack.proxy.plain_port, stack.certificates) as connection:
+            connection.expect()
+            connection.send(wire.login_response("reader", "shop"))  # and gone while the proxy logs in
     process.wait_until(lambda: not stack.server.connections("unauthenticated user"), "the probes to be gone")
     stack.audit.count()
     assert connect_errors.count() == before
@@ -215,26 +217,6 @@ def test_no_connection_serves_two_sessions(stack):
 
 
 # --- the ends of answers ---
-
-
-def unknown_changes():
-    """An OK with changes of the session of types that nobody has defined yet, around a known one."""
-    changes = (b"\x63" + wire.lenenc_string(b"\xff" * 40) + b"\x01" + wire.lenenc_string(wire.lenenc_string(b"shop"))
-               + b"\xf0" + wire.lenenc_string(b"") + b"\x64" + wire.lenenc_string(b"\x01" * 300))
-    return wire.ok_packet(status=0x4002, info=wire.lenenc_string(b"information") + wire.lenenc_string(changes))
-
-
-def test_session_changes_of_unknown_types_pass(certificates, start_proxy):
-    def script(peer):
-        peer.log_in(flags=wire.SERVER_FLAGS | side_by_side.SESSION_TRACK)
-        peer.serve(lambda served, _: served.send(unknown_changes()))
-
-    with FakeUpstream(certificates, script) as upstream:
-        with wire.dial(start_proxy(upstream.port).plain_port, certificates) as connection:
-            wire.log_in(connection, flags=side_by_side.FLAGS)
-            for _ in range(2):
-                connection.command(wire.QUERY, b"SET x = 1")
-                assert connection.expect() == unknown_changes()
 
 
 @pytest.mark.parametrize("change", [b"\x63\x05abc", b"\x01\xfe", b"\x63"], ids=repr)
@@ -299,7 +281,8 @@ def test_err_in_the_midst_of_an_answer(stack, eof):
         same(sides, wire.PREPARE, b"CALL fails_midway()")
         assert same(sides, *execute())[-1][1][:1] == b"\xff"
         assert len(same(sides, wire.PING)) == 1
-    outcomes = [(r["outcome"], r.get("rows")) for r in side_by_side.records(stack.audit, before) if r["event"] in ("query", "execute")]
+    records = [r for r in side_by_side.records(stack.audit, before) if r["event"] in ("query", "execute")]
+    outcomes = [(r["outcome"], r.get("rows")) for r in records]
     failed = (len(rows) - 2 - 2 - (0 if eof else 1))
     assert outcomes == [("error", failed), ("error", 1), ("error", 1), ("ok", 6), ("error", None), ("error", 1)]
 
@@ -336,8 +319,8 @@ def test_cursors(stack, eof):
 
 @pytest.mark.parametrize("server", ["mysql9"], indirect=True)
 def test_execution_without_a_cursor_of_a_statement_that_began_with_one(stack):
-    """docs/decisions/0705: MySQL 9.7 then answers by definitions and an OK, which no client can read. This pins what the
-    server does, so that a version that does better is noticed, and that the session ends by an ERR."""
+    """docs/decisions/0705: MySQL 9.7 then answers by definitions and an OK, which no client can read. This pins what
+    the server does, so that a version that does better is noticed, and that the session ends by an ERR."""
     with both(stack) as (direct, proxied):
         for side in (direct, proxied):
             side.ask(wire.PREPARE, b"SELECT n FROM numbers WHERE n <= ?")
@@ -403,7 +386,7 @@ def test_values_around_16_mib(stack, length):
 @pytest.mark.parametrize("length", [wire.LARGEST - 4, wire.LARGEST + 1, 2 * wire.LARGEST - 9],
                          ids=["exact", "begins_with_fe", "exact_twice_begins_with_fe"])
 def test_rows_around_16_mib(stack, eof, length):
-    """A first string of 2^24 bytes or more begins with 0xFE, as an EOF does: only the packet's length tells them apart."""
+    """A first string of 2^24 bytes or more begins with 0xFE, as an EOF does: only the packet's length tells which."""
     before = stack.audit.count()
     with both(stack, flags=side_by_side.FLAGS | eof) as sides:
         text = b"SELECT REPEAT('r', %d) UNION ALL SELECT 'short'" % length
@@ -538,7 +521,8 @@ def test_kill_by_the_id_that_the_client_sees(stack, how):
     """What a client does on Ctrl-C: a second connection, and the id out of the first one's greeting."""
     if how == "COM_PROCESS_KILL" and stack.server.mysql9:
         pytest.skip("MySQL 9 has no COM_PROCESS_KILL")
-    with open_session(stack.proxy) as killer, wire.dial(stack.proxy.plain_port, stack.certificates, "report-1") as victim:
+    victim = wire.dial(stack.proxy.plain_port, stack.certificates, "report-1")
+    with open_session(stack.proxy) as killer, victim:
         thread = wire.log_in(victim, "writer").connection_id
         victim.command(wire.QUERY, b"SELECT 'before' UNION ALL SELECT SLEEP(60)")
         process.wait_until(lambda: waits(stack.server, thread), "the victim to sleep")
@@ -562,8 +546,8 @@ def test_kill_by_the_id_that_the_client_sees(stack, how):
 
 
 def test_everything_in_one_write(stack):
-    """A pipeline of all kinds: results, errors, prepared statements, commands that have no answer, and denials, whose ERR
-    stands in its turn with the sequence id that its command asks for."""
+    """A pipeline of all kinds: results, errors, prepared statements, commands that have no answer, and denials, whose
+    ERR stands in its turn with the sequence id that its command asks for."""
     with open_session(stack.proxy, flags=side_by_side.FLAGS) as connection:
         one, two = prepare(connection, b"SELECT ?"), prepare(connection, b"SELECT 'two', ?")
         bound = b"\0\1\0\0\0\0\1"
@@ -665,18 +649,7 @@ def test_bulk_with_every_indicator(stack, eof):
         assert sides[1].answers[3][0][1][:1] == b"\xff" and b"sallyport: " in sides[1].answers[3][0][1]
     executed = [r for r in side_by_side.records(stack.audit, before) if r.get("command") == "stmt_bulk_execute"]
     assert executed[0]["params"] == [1, "one", 2, None, 3, {"default": True}]
-    assert executed[1]["params"][1:] == [1, "two", 2]
-
-
-@MARIADB
-@pytest.mark.xfail(strict=True, reason="recorded as the column's default, which it is in INSERT alone")
-def test_bulk_records_what_is_left_as_it_is(stack):
-    before = stack.audit.count()
-    with both(stack, extended=wire.BULK) as (_, proxied):
-        proxied.ask(wire.PREPARE, b"UPDATE scratch SET name = ? WHERE id = ?")
-        proxied.ask(BULK_EXECUTE, lambda s: struct.pack("<IH", s, 128) + b"\xfd\0\3\0" + b"\3\0" + struct.pack("<i", 1))
-    executed = [r for r in side_by_side.records(stack.audit, before) if r.get("command") == "stmt_bulk_execute"]
-    assert executed[0]["params"] == [{"ignore": True}, 1]
+    assert executed[1]["params"] == [{"ignore": True}, 1, "two", 2]
 
 
 def test_change_of_user_with_a_stored_password(stack):
@@ -754,4 +727,4 @@ def test_commands_that_servers_keep_for_themselves(certificates, start_proxy, co
                 connection.expect()
             connection.command(wire.PING)
             assert connection.expect()[:1] == b"\0"
-        assert [command[:1] for command in upstream.commands] == [bytes([wire.PING])]
+        assert bytes([code]) not in {command[:1] for command in upstream.commands}

@@ -202,3 +202,63 @@ Test(params, lack_of_memory_is_no_omission)
         cr_expect_eq(err.code, ERROR_MEMORY);
     }
 }
+
+Test(params, what_a_bulk_leaves_to_the_server)
+{
+    params_default(&params);
+    params_ignore(&params);
+    params_int(&params, 1);
+    expect("[{\"default\":true},{\"ignore\":true},1]");
+}
+
+/* A name belongs to the next value alone. */
+Test(params, named_values)
+{
+    params_name(&params, "a", 1);
+    params_int(&params, 1);
+    params_name(&params, "", 0);
+    params_text(&params, "v\"", 2, 2);
+    params_name(&params, "\xC3\xA4", 2);
+    params_null(&params);
+    params_int(&params, 2);
+    expect("[{\"name\":\"a\",\"value\":1},{\"name\":\"\",\"value\":\"v\\\"\"},"
+           "{\"name\":\"\xC3\xA4\",\"value\":null},2]");
+}
+
+Test(params, names_in_other_character_sets_and_of_any_length)
+{
+    static char name[AUDIT_PARAM_VALUE_MAX + 1];
+    params_begin(&params, "latin1");
+    params_name(&params, "\xE4", 1);
+    params_bytes(&params, "\xFF", 1, 1);
+    expect("[{\"name\":\"\xC3\xA4\",\"value\":{\"base64\":\"/w==\"}}]");
+    params_begin(&params, NULL);
+    params_name(&params, "\xE4", 1);
+    params_int(&params, 1);
+    expect("[{\"name\":{\"base64\":\"5A==\"},\"value\":1}]");
+    memset(name, 'n', sizeof name);
+    params_begin(&params, NULL);
+    params_name(&params, name, sizeof name);
+    params_int(&params, 1);
+    finish();
+    expect_valid();
+    cr_expect_not_null(memmem(json, length, "{\"length\":4097,\"truncated\":true,", 31));
+}
+
+Test(params, named_values_are_bounded_too)
+{
+    static char zeros[AUDIT_PARAM_VALUE_MAX];
+    for (int i = 0; i < 65535; i++) {
+        params_name(&params, zeros, i % 5 ? 3 : sizeof zeros);
+        if (i % 3)
+            params_int(&params, i);
+        else
+            params_text(&params, zeros, sizeof zeros, sizeof zeros);
+    }
+    params_name(&params, "late", 4);
+    params_omit(&params);
+    finish();
+    expect_valid();
+    cr_expect_leq(length, AUDIT_PARAMS_MAX);
+    cr_expect_null(memmem(json, length, "late", 4));
+}

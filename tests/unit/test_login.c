@@ -246,6 +246,10 @@ Test(login, refuses_flags_that_change_the_layout_and_were_not_offered)
     cr_assert_eq(login_error_offering(FIXED(FLAGS_SECURE_PLUGIN) "626f6200006100",
                                       OFFERED & ~CAPABILITY_PLUGIN_AUTH),
                  ERROR_MALFORMED);
+    /* Read without its flag this one is well-formed, and says something else. */
+    cr_assert_eq(login_error_offering(FIXED(FLAGS_SECURE_DB) "626f620002610073686f7000",
+                                      OFFERED & ~CAPABILITY_SECURE_CONNECTION),
+                 ERROR_MALFORMED);
 }
 
 /* In the first case the name fits exactly. */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same packets to a server directly and through the proxy, and everything that comes back compared: sequence ids and
-payloads, byte for byte."""
+"""The same packets to a server directly and through the proxy, and everything that comes back compared: sequence ids
+and payloads, byte for byte."""
 
 import contextlib
 import hashlib
@@ -54,7 +54,7 @@ def read_answer(connection):
 
 class Conversation:
     """One connection, and the id of the statement that was prepared last on it. The ids depend on what a server did
-    before, so the answers to prepares are kept with 0 in their place."""
+    before, so answers to prepares, and errors that name a statement, are kept with 0 in their place."""
 
     def __init__(self, connection):
         self.connection = connection
@@ -75,7 +75,10 @@ class Conversation:
             sequence, first = packets[0]
             (self.statement,) = struct.unpack_from("<I", first, 1)
             packets[0] = (sequence, b"\0" + bytes(4) + first[5:])
-        return packets
+        return [
+            (p[0], re.sub(rb"The statement \(\d+\)", b"The statement (0)", p[1])) if p[1][:1] == b"\xff" else p
+            for p in packets
+        ]
 
 
 def pieces(payload):
@@ -122,4 +125,4 @@ def records(audit, before):
 
 def without_numbers(packets):
     """For what a server counts."""
-    return [(sequence, re.sub(rb"\d+", b"0", payload)) for sequence, payload in packets]
+    return [p if p == "closed" else (p[0], re.sub(rb"\d+", b"0", p[1])) for p in packets]
