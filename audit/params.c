@@ -38,12 +38,6 @@ void params_release(struct audit_params *params)
     buffer_release(&params->json);
 }
 
-void params_trim(struct audit_params *params, size_t keep)
-{
-    release_converter(params);
-    buffer_trim(&params->json, keep);
-}
-
 void params_begin(struct audit_params *params, const char *charset)
 {
     buffer_clear(&params->json);
@@ -53,6 +47,13 @@ void params_begin(struct audit_params *params, const char *charset)
     params->named = false;
     params->finished = false;
     params->failed = false;
+}
+
+void params_trim(struct audit_params *params, size_t keep)
+{
+    release_converter(params);
+    buffer_trim(&params->json, keep);
+    params_begin(params, NULL);
 }
 
 void params_name(struct audit_params *params, const void *name, size_t length)

@@ -46,7 +46,7 @@ struct audit_params {
 /* Before the first use; all zero is not enough. */
 void params_init(struct audit_params *params);
 void params_release(struct audit_params *params);
-/* Frees what is more than `keep` bytes: for sessions that idle. */
+/* Empties the list and frees what is more than `keep` bytes: for sessions that idle. */
 void params_trim(struct audit_params *params, size_t keep);
 
 /* An empty list. `charset` is the MySQL name of what text values come in; NULL: utf8mb4. */

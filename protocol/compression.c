@@ -22,6 +22,8 @@ struct compression {
     ZSTD_CCtx *zstd; /* NULL until it is needed */
     struct spares inflaters;
     struct spares zstd_readers;
+    struct decompressor *oldest, *newest; /* that hold much, by when they were last fed */
+    size_t held;                          /* by all of them */
     uint8_t piece[COMPRESSION_PIECE_MAX];
 };
 
@@ -30,28 +32,6 @@ enum compression_method compression_method_of(uint32_t capabilities)
     if (capabilities & CAPABILITY_COMPRESS)
         return COMPRESSION_ZLIB;
     return capabilities & CAPABILITY_ZSTD ? COMPRESSION_ZSTD : COMPRESSION_NONE;
-}
-
-const char *compression_name(enum compression_method method)
-{
-    switch (method) {
-    case COMPRESSION_ZLIB:
-        return "zlib";
-    case COMPRESSION_ZSTD:
-        return "zstd";
-    case COMPRESSION_NONE:
-        break;
-    }
-    return "none";
-}
-
-/* ZSTD_getCParams(level, 16 MiB) of libzstd 1.5: 21 up to level 8, 22 up to 16, 23 up to 19, then
- * 24. */
-int compression_window_log(uint8_t level)
-{
-    if (level <= 8)
-        return 22;
-    return level <= 16 ? 23 : 24;
 }
 
 bool compression_create(struct compression **out, struct error *err)
@@ -178,6 +158,23 @@ bool compression_append(struct compression *shared, enum compression_method meth
     return true;
 }
 
+bool compression_pad(struct byte_view *content, size_t frames, uint8_t *sequence,
+                     struct buffer *out, struct error *err)
+{
+    for (size_t i = 0; i < frames; i++) {
+        size_t length = content->length > 1 ? 1 : 0;
+        uint8_t *room;
+        if (!buffer_reserve(out, COMPRESSION_HEADER_SIZE + length, &room, err))
+            return false;
+        header_write(room, length, (*sequence)++, 0);
+        if (length > 0)
+            room[COMPRESSION_HEADER_SIZE] = content->data[0];
+        buffer_commit(out, COMPRESSION_HEADER_SIZE + length);
+        *content = byte_view(content->data + length, content->length - length);
+    }
+    return true;
+}
+
 /* --- readers: borrowed for the time of a frame --- */
 
 static bool inflater_take(struct compression *shared, void **out, struct error *err)
@@ -195,8 +192,7 @@ static bool inflater_take(struct compression *shared, void **out, struct error *
     return true;
 }
 
-static bool zstd_reader_take(struct compression *shared, uint8_t level, void **out,
-                             struct error *err)
+static bool zstd_reader_take(struct compression *shared, void **out, struct error *err)
 {
     struct spares *spares = &shared->zstd_readers;
     ZSTD_DCtx *reader = spares->count > 0 ? spares->readers[--spares->count] : ZSTD_createDCtx();
@@ -205,7 +201,7 @@ static bool zstd_reader_take(struct compression *shared, uint8_t level, void **o
     *out = reader;
     size_t code = ZSTD_DCtx_reset(reader, ZSTD_reset_session_only);
     if (!ZSTD_isError(code))
-        code = ZSTD_DCtx_setParameter(reader, ZSTD_d_windowLogMax, compression_window_log(level));
+        code = ZSTD_DCtx_setParameter(reader, ZSTD_d_windowLogMax, COMPRESSION_WINDOW_LOG_MAX);
     if (ZSTD_isError(code))
         return error_set(err, ERROR_STATE, "zstd cannot begin: %s", ZSTD_getErrorName(code));
     return true;
@@ -215,8 +211,54 @@ static bool reader_take(struct decompressor *decompressor, struct error *err)
 {
     struct compression *shared = decompressor->shared;
     return decompressor->method == COMPRESSION_ZSTD
-               ? zstd_reader_take(shared, decompressor->level, &decompressor->reader, err)
+               ? zstd_reader_take(shared, &decompressor->reader, err)
                : inflater_take(shared, &decompressor->reader, err);
+}
+
+static void unlist(struct decompressor *decompressor)
+{
+    struct compression *shared = decompressor->shared;
+    if (decompressor->held == 0)
+        return;
+    *(decompressor->older ? &decompressor->older->newer : &shared->oldest) = decompressor->newer;
+    *(decompressor->newer ? &decompressor->newer->older : &shared->newest) = decompressor->older;
+    shared->held -= decompressor->held;
+    decompressor->held = 0;
+}
+
+/* As the one that was fed last. */
+static void list(struct decompressor *decompressor, size_t held)
+{
+    struct compression *shared = decompressor->shared;
+    decompressor->held = held;
+    decompressor->older = shared->newest;
+    decompressor->newer = NULL;
+    *(shared->newest ? &shared->newest->newer : &shared->oldest) = decompressor;
+    shared->newest = decompressor;
+    shared->held += held;
+}
+
+static void rob(struct decompressor *decompressor)
+{
+    unlist(decompressor);
+    zstd_reader_free(decompressor->reader);
+    decompressor->reader = NULL;
+    decompressor->robbed = true;
+}
+
+/* What libzstd has allocated, but for the part of a window that there is no content for: no byte of
+ * that is ever touched. */
+static void count_memory(struct decompressor *decompressor)
+{
+    struct compression *shared = decompressor->shared;
+    size_t held = ZSTD_sizeof_DCtx(decompressor->reader);
+    if (held > COMPRESSION_SPARE_SIZE + (size_t)decompressor->plain)
+        held = COMPRESSION_SPARE_SIZE + (size_t)decompressor->plain;
+    unlist(decompressor);
+    if (held > COMPRESSION_SPARE_SIZE)
+        list(decompressor, held);
+    while (shared->held > COMPRESSION_READERS_MAX && shared->oldest != shared->newest)
+        rob(shared->oldest);
 }
 
 static void reader_give(struct decompressor *decompressor)
@@ -227,6 +269,7 @@ static void reader_give(struct decompressor *decompressor)
     decompressor->reader = NULL;
     if (!reader)
         return;
+    unlist(decompressor);
     struct spares *spares = is_zstd ? &shared->zstd_readers : &shared->inflaters;
     bool small = !is_zstd || ZSTD_sizeof_DCtx(reader) <= COMPRESSION_SPARE_SIZE;
     if (small && spares->count < COMPRESSION_SPARES_MAX)
@@ -240,19 +283,14 @@ static void reader_give(struct decompressor *decompressor)
 /* --- reading --- */
 
 void decompressor_init(struct decompressor *decompressor, struct compression *shared,
-                       enum compression_method method, uint8_t level)
+                       enum compression_method method)
 {
-    *decompressor = (struct decompressor){.shared = shared, .method = method, .level = level};
+    *decompressor = (struct decompressor){.shared = shared, .method = method};
 }
 
 void decompressor_release(struct decompressor *decompressor)
 {
     reader_give(decompressor);
-}
-
-bool decompressor_idle(const struct decompressor *decompressor)
-{
-    return decompressor->have == 0;
 }
 
 static bool lies(struct error *err)
@@ -277,6 +315,7 @@ static bool begin_frame(struct decompressor *decompressor, int due, struct error
     decompressor->raw_taken = 0;
     decompressor->compressed = plain > 0;
     decompressor->ended = !decompressor->compressed;
+    decompressor->plain = plain;
     decompressor->plain_left = plain > 0 ? plain : decompressor->raw_left;
     return !decompressor->compressed || reader_take(decompressor, err);
 }
@@ -345,6 +384,7 @@ static bool zstd_step(struct decompressor *decompressor, struct byte_view input,
     ZSTD_outBuffer out = {.dst = decompressor->shared->piece, .size = room};
     size_t code = ZSTD_decompressStream(decompressor->reader, &out, &in);
     *step = (struct step){.taken = in.pos, .made = out.pos, .ended = code == 0};
+    count_memory(decompressor);
     if (ZSTD_isError(code))
         return error_set(err, ERROR_MALFORMED, "a compressed frame that zstd cannot read: %s",
                          ZSTD_getErrorName(code));
@@ -405,6 +445,9 @@ bool decompressor_feed(struct decompressor *decompressor, struct byte_view input
     *piece = byte_view(NULL, 0);
     *consumed = 0;
     decompressor->begun = false;
+    if (decompressor->robbed)
+        return error_set(err, ERROR_LIMIT,
+                         "too many large compressed frames have come in part at the same time");
     if (decompressor->have < COMPRESSION_HEADER_SIZE)
         good = take_header(decompressor, &reader, due, &whole, err);
     if (good && whole && decompressor->compressed)

@@ -37,6 +37,20 @@
  */
 #define COMPRESSION_ZLIB_LEVEL     1
 #define COMPRESSION_ZSTD_LEVEL_MAX 3
+/*
+ * What the zstd readers of a worker may hold for frames that have come in part, in bytes, but for
+ * those of COMPRESSION_SPARE_SIZE and less, which are not counted. That is room for fifty frames of
+ * 16 MiB that were packed with level 3, or seven with level 22. Past it the frame that was fed
+ * longest ago is given up: a peer that sends half a frame and falls silent takes room from nobody.
+ */
+#define COMPRESSION_READERS_MAX (128u * 1024 * 1024)
+/*
+ * log2 of the largest window, in bytes, that a zstd stream may ask for: libzstd's own default
+ * (ZSTD_WINDOWLOG_LIMIT_DEFAULT). Servers unpack a frame in one call, which needs no window and
+ * knows no limit (ZSTD_decompressDCtx() in mysys/my_compress.cc). No more of it is ever written to
+ * than the frame has content, so no more is memory.
+ */
+#define COMPRESSION_WINDOW_LOG_MAX 27
 /* Idle readers of each kind that a worker keeps, and the largest that is worth keeping, in bytes.
  */
 #define COMPRESSION_SPARES_MAX 8
@@ -50,8 +64,6 @@ enum compression_method { COMPRESSION_NONE, COMPRESSION_ZLIB, COMPRESSION_ZSTD }
  * the server and the command line of 9.7).
  */
 enum compression_method compression_method_of(uint32_t capabilities);
-/* "zlib", "zstd" or "none". */
-const char *compression_name(enum compression_method method);
 
 /* What the legs of one worker share: the compressor, and readers that are not in use. Allocates
  * what it needs when it first needs it. */
@@ -69,11 +81,19 @@ bool compression_append(struct compression *shared, enum compression_method meth
                         struct byte_view content, uint8_t *sequence, struct buffer *out,
                         struct error *err) MUST_USE;
 
-/* The reading side of one leg. The fields are its own. */
+/*
+ * Appends `frames` stored frames, which take a sequence id each and as little content as can be:
+ * the first byte of *content, while it has more than one, then none. Peers read a frame of no
+ * content as nothing. *content shrinks by what was taken.
+ */
+bool compression_pad(struct byte_view *content, size_t frames, uint8_t *sequence,
+                     struct buffer *out, struct error *err) MUST_USE;
+
+/* The reading side of one leg. The fields are its own. It must stay where it is: the worker's list
+ * of those that hold much memory has pointers to it. */
 struct decompressor {
     struct compression *shared;
     enum compression_method method;
-    uint8_t level;
     uint8_t have;     /* bytes of the header */
     uint8_t sequence; /* of the frame under way or, between frames, of the last one */
     uint8_t header[COMPRESSION_HEADER_SIZE];
@@ -83,11 +103,15 @@ struct decompressor {
     bool begun;          /* the last call read the rest of a frame's header */
     bool compressed;     /* the frame under way is; else it is stored */
     bool ended;          /* its zlib or zstd stream has ended */
+    bool robbed;         /* its reader was taken away: the frame cannot be read on */
+    uint32_t plain;      /* bytes of its content, all of them */
     void *reader;        /* borrowed from `shared` while a compressed frame is under way */
+    size_t held;         /* what counts of it towards COMPRESSION_READERS_MAX; 0: not listed */
+    struct decompressor *older, *newer; /* by when they were last fed */
 };
 
 void decompressor_init(struct decompressor *decompressor, struct compression *shared,
-                       enum compression_method method, uint8_t level);
+                       enum compression_method method);
 /* Gives back what it borrowed. It must not be fed afterwards. */
 void decompressor_release(struct decompressor *decompressor);
 
@@ -102,24 +126,18 @@ void decompressor_release(struct decompressor *decompressor);
  *
  * ERROR_MALFORMED: another sequence id; content that is longer or shorter than the frame says; a
  * zlib or zstd stream that is broken, ends before its frame or is followed by anything in it;
- * a preset dictionary; a zstd format other than RFC 8878's; a zstd window larger than the level
- * that the login named can need. It must not be fed after that. ERROR_MEMORY.
+ * a preset dictionary; a zstd format other than RFC 8878's; a window larger than
+ * COMPRESSION_WINDOW_LOG_MAX. ERROR_LIMIT: others needed the memory that the frame under way held
+ * (COMPRESSION_READERS_MAX). ERROR_MEMORY. It must not be fed after any of them.
  */
 #define DECOMPRESSOR_ANY (-1)
 bool decompressor_feed(struct decompressor *decompressor, struct byte_view input, int due,
                        size_t *consumed, struct byte_view *piece, struct error *err) MUST_USE;
-
-/* Whether it stands between two frames, with nothing of the next one read. */
-bool decompressor_idle(const struct decompressor *decompressor);
 
 /* Whether the last call came upon a new frame, whose id is `sequence`. */
 static inline bool decompressor_begun(const struct decompressor *decompressor)
 {
     return decompressor->begun;
 }
-
-/* log2 of the largest window, in bytes, that a zstd stream of this level may have: twice what
- * libzstd takes for 16 MiB of content, and never more than that content. */
-int compression_window_log(uint8_t level);
 
 #endif

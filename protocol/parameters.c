@@ -18,9 +18,17 @@ bool parameters_next_type(struct parameters *parameters, uint16_t *type, struct 
     return true;
 }
 
+/* A bulk has no bitmap: each of its values says itself whether it is NULL. */
 bool parameters_is_null(const struct parameters *parameters, size_t index)
 {
-    return parameters->nulls.data[index / 8] >> (index % 8) & 1;
+    return parameters->nulls.length > 0 && parameters->nulls.data[index / 8] >> (index % 8) & 1;
+}
+
+bool parameters_wrap(const struct parameters *parameters, size_t index, struct error *err)
+{
+    bool bound = index < parameters->bound;
+    return error_wrap(err, "%s %zu", bound ? "parameter" : "query attribute",
+                      index + 1 - (bound ? 0 : parameters->bound));
 }
 
 bool parameters_check_types(struct parameters parameters, struct error *err)
@@ -28,8 +36,9 @@ bool parameters_check_types(struct parameters parameters, struct error *err)
     for (size_t i = 0; i < parameters.count; i++) {
         uint16_t type;
         struct byte_view name;
-        if (!parameters_next_type(&parameters, &type, &name, err) || !value_type_check(type, err))
-            return error_wrap(err, "parameter %zu", i + 1);
+        if (!parameters_next_type(&parameters, &type, &name, err) ||
+            (!parameters_is_null(&parameters, i) && !value_type_check(type, err)))
+            return parameters_wrap(&parameters, i, err);
     }
     return true;
 }
@@ -95,7 +104,7 @@ static bool attributes_pass(struct parameters *parameters, const struct attribut
         if (!parameters_next_type(parameters, &type, &name, err) ||
             (!parameters_is_null(parameters, i) &&
              !value_read(&parameters->values, type, 0, &value, err)))
-            return error_wrap(err, "query attribute %zu", i + 1);
+            return parameters_wrap(parameters, i, err);
         if (sink)
             sink->attribute(sink->arg, name, &value);
     }

@@ -31,8 +31,9 @@ struct attribute_sink {
 
 struct parameters {
     size_t count;
-    bool named; /* behind each type stands a name */
-    bool typed; /* the types are the command's own */
+    size_t bound; /* of these, so many are parameters; the rest are query attributes */
+    bool named;   /* behind each type stands a name */
+    bool typed;   /* the types are the command's own */
     struct byte_view nulls;
     struct byte_reader types;  /* stands at the first one */
     struct byte_reader values; /* likewise */
@@ -46,7 +47,11 @@ struct parameters {
 bool parameters_begin(struct byte_reader *reader, size_t count, bool named, struct parameters *out,
                       struct error *err) MUST_USE;
 
-/* Whether every type is one that value_read() knows. */
+/* Puts in front of an error which value it is about. Returns false, as error_wrap() does. */
+bool parameters_wrap(const struct parameters *parameters, size_t index, struct error *err);
+
+/* Whether every type is one that value_read() knows; that of a NULL, which has no bytes, may be
+ * any. */
 bool parameters_check_types(struct parameters parameters, struct error *err) MUST_USE;
 
 /* The next type, and its name (empty where there are none). */

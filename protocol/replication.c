@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol/replication.h"
 
+#include <string.h>
+
 #include "protocol/command.h"
 
 bool replication_is_request(uint8_t command)
@@ -64,4 +66,17 @@ bool replication_read(struct byte_view payload, struct replication_request *out,
             good = replication_read_register(&reader, out);
     }
     return good || error_set(err, ERROR_MALFORMED, "malformed command of a replica");
+}
+
+bool replication_is_acknowledgement(struct byte_view payload)
+{
+    struct byte_reader reader = byte_reader(payload.data, payload.length);
+    uint8_t magic;
+    uint64_t position;
+    if (!byte_reader_u8(&reader, &magic) || magic != REPLICATION_ACKNOWLEDGEMENT ||
+        !byte_reader_u64le(&reader, &position))
+        return false;
+    struct byte_view file = byte_reader_rest(&reader);
+    return file.length > 0 && file.length <= REPLICATION_ACKNOWLEDGEMENT_FILE_MAX &&
+           !memchr(file.data, 0, file.length);
 }

@@ -31,4 +31,17 @@ bool replication_is_request(uint8_t command);
 bool replication_read(struct byte_view payload, struct replication_request *out,
                       struct error *err) MUST_USE;
 
+/*
+ * A replica's acknowledgement in semi-synchronous replication: 0xEF, a position of 8 bytes, and the
+ * name of the binary log up to the packet's end, without a NUL. It is no command, comes while the
+ * binary log is streamed, begins at sequence id 0, and has no answer. Primaries refuse names of
+ * FN_REFLEN bytes and more. (ReplSemiSyncSlave::slaveReply() and
+ * ReplSemiSyncMaster::reportReplyPacket() of MySQL 9.x, plugin/semisync; Repl_semi_sync_slave and
+ * Repl_semi_sync_master of MariaDB, sql/semisync_*.cc.)
+ */
+#define REPLICATION_ACKNOWLEDGEMENT          0xEF
+#define REPLICATION_ACKNOWLEDGEMENT_FILE_MAX 511 /* bytes of the name: FN_REFLEN - 1 */
+
+bool replication_is_acknowledgement(struct byte_view payload);
+
 #endif

@@ -103,6 +103,13 @@ void *response_tag(const struct response_tracker *tracker)
     return response_oldest(tracker, &entry) ? entry.tag : NULL;
 }
 
+bool response_streaming(const struct response_tracker *tracker)
+{
+    struct response_entry entry;
+    return tracker->begun && tracker->phase == PHASE_STREAM && response_oldest(tracker, &entry) &&
+           entry.reply == REPLY_STREAM;
+}
+
 void *response_abandon(struct response_tracker *tracker)
 {
     struct response_entry entry;

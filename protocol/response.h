@@ -127,6 +127,10 @@ size_t response_expected(const struct response_tracker *tracker);
  * until the next feed: the tag of the one that has just ended. */
 void *response_tag(const struct response_tracker *tracker);
 
+/* Whether the oldest expected answer is a stream (REPLY_STREAM) that has begun: then response_tag()
+ * is its tag. */
+bool response_streaming(const struct response_tracker *tracker);
+
 /* Takes out expected entries one by one, oldest first, without an answer: for a session that ends.
  * Returns the tag; NULL when there is none left. The tracker must not be fed afterwards. */
 void *response_abandon(struct response_tracker *tracker);

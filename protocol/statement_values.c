@@ -24,6 +24,8 @@ static bool execute_types(const struct statement *statement, struct parameters *
         size_t known = buffer_length(&statement->types);
         values->named = false;
         values->types = byte_reader(buffer_bytes(&statement->types), known);
+        if (values->count > values->bound)
+            return error_set(err, ERROR_MALFORMED, "query attributes without types");
         if (known != values->count * PARAMETERS_TYPE_SIZE)
             return error_set(err, ERROR_MALFORMED,
                              "an execute without types, and none were sent before");
@@ -54,8 +56,10 @@ static bool execute_values_begin(const struct statement *statement, struct byte_
         return execute_malformed(err);
     if (count == 0)
         return true;
-    return parameters_begin(&reader, (size_t)count, named, values, err) &&
-           execute_types(statement, values, err);
+    if (!parameters_begin(&reader, (size_t)count, named, values, err))
+        return false;
+    values->bound = statement->parameters;
+    return execute_types(statement, values, err);
 }
 
 /* COM_STMT_BULK_EXECUTE: id, flags, types, then rows to the end. */
@@ -66,7 +70,7 @@ static bool execute_bulk_begin(const struct statement *statement, struct byte_vi
     uint8_t command;
     uint32_t id;
     uint16_t flags;
-    *values = (struct parameters){.count = statement->parameters};
+    *values = (struct parameters){.count = statement->parameters, .bound = statement->parameters};
     if (!byte_reader_u8(&reader, &command) || command != COMMAND_STMT_BULK_EXECUTE ||
         !byte_reader_u32le(&reader, &id) || !byte_reader_u16le(&reader, &flags) ||
         (flags & ~(BULK_UNIT_RESULTS | BULK_SEND_TYPES)) || statement->parameters == 0)
@@ -121,7 +125,7 @@ static bool execute_pass(const struct statement *statement, struct parameters va
 {
     for (size_t i = 0; i < values.count; i++)
         if (!execute_value(statement, &values, i, sink, err))
-            return error_wrap(err, "parameter %zu", i + 1);
+            return parameters_wrap(&values, i, err);
     if (values.count > 0 && byte_reader_left(&values.values) > 0)
         return error_set(err, ERROR_MALFORMED, "%zu bytes behind the last bound value",
                          byte_reader_left(&values.values));
@@ -155,7 +159,12 @@ bool statement_attributes(const struct statement *statement, struct byte_view pa
                           struct error *err)
 {
     const struct execute_sink sink = {.attributes = attributes};
-    return !statement->map_has_attributes ||
+    struct parameters values;
+    if (!statement->map_has_attributes)
+        return true;
+    if (!execute_values_begin(statement, payload, &values, err))
+        return false;
+    return values.count == values.bound ||
            execute_decode(statement, payload, full_length, &sink, err);
 }
 

@@ -27,7 +27,7 @@ bool leg_compress(struct leg *leg, struct leg_home *home, enum compression_metho
         return false;
     *leg = (struct leg){.home = home, .method = method, .level = level};
     buffer_init(&leg->left, COMPRESSION_PIECE_MAX);
-    decompressor_init(&leg->decompressor, home->compression, method, level);
+    decompressor_init(&leg->decompressor, home->compression, method);
     return true;
 }
 

@@ -15,9 +15,13 @@
 #include "protocol/capability.h"
 #include "protocol/collation.h"
 #include "protocol/parameters.h"
+#include "protocol/replication.h"
 
 /* Command byte, statement id and parameter number of COM_STMT_SEND_LONG_DATA. */
 #define LONG_DATA_HEADER 7
+
+/* Query attributes must lie in the part of a command that is held, whatever the audit's limit. */
+#define RELAY_ATTRIBUTES_HOLD (1024u * 1024)
 
 /* Rendered bound values that an idle session may keep room for. */
 #define RELAY_KEEP_PARAMS 4096
@@ -44,6 +48,8 @@ bool relay_create(struct session *session, struct error *err)
         return error_set(err, ERROR_MEMORY, "out of memory");
     session->relay = relay;
     size_t hold = session->snapshot->settings.audit.statement_limit;
+    if (session->capabilities & CAPABILITY_QUERY_ATTRIBUTES && hold < RELAY_ATTRIBUTES_HOLD)
+        hold = RELAY_ATTRIBUTES_HOLD;
     command_framer_init(&relay->framer, hold);
     relay->framer.framed = compression_method_of(session->capabilities) != COMPRESSION_NONE;
     params_init(&relay->params);
@@ -359,6 +365,13 @@ static void verdict_malformed(struct verdict *verdict, const struct error *err)
              err->message);
 }
 
+/* No values yet of this command, and none of the one before. */
+static void begin_values(struct relay *relay)
+{
+    params_begin(&relay->params, relay->charset);
+    params_begin(&relay->attributes, relay->charset);
+}
+
 /* What the policy says, and whether the bound values can be read: what cannot be is never sent. */
 static void judge(struct session *session, enum command_event event,
                   const struct command_piece *piece, bool decoded, struct verdict *verdict)
@@ -366,15 +379,10 @@ static void judge(struct session *session, enum command_event event,
     struct relay *relay = session->relay;
     struct error err = {0};
     relay_judge(session, event, piece, verdict);
-    if (decoded || verdict->action == VERDICT_WAIT)
-        return;
-    params_begin(&relay->params, relay->charset);
-    params_begin(&relay->attributes, relay->charset);
-    if (verdict->action != VERDICT_ALLOW ||
+    if (decoded || verdict->action != VERDICT_ALLOW ||
         relay_decode_values(session, event, piece->payload, &err))
         return;
-    params_begin(&relay->params, relay->charset);
-    params_begin(&relay->attributes, relay->charset);
+    begin_values(relay);
     verdict_malformed(verdict, &err);
 }
 
@@ -408,12 +416,29 @@ static struct exchange *record(struct session *session, enum command_event event
 }
 
 /* Finds the text of a command: behind its byte, and behind the query attributes where there are. */
-static bool find_text(const struct session *session, struct command_piece *piece, struct error *err)
+static bool find_text(const struct session *session, enum command_event event,
+                      struct command_piece *piece, struct error *err)
 {
     piece->text = byte_view(piece->payload.data + 1, piece->payload.length - 1);
-    return piece->payload.data[0] != COMMAND_QUERY ||
-           !(session->capabilities & CAPABILITY_QUERY_ATTRIBUTES) ||
-           attributes_text(piece->payload, &piece->text, err);
+    if (piece->payload.data[0] != COMMAND_QUERY ||
+        !(session->capabilities & CAPABILITY_QUERY_ATTRIBUTES) ||
+        attributes_text(piece->payload, &piece->text, err))
+        return true;
+    return event != COMMAND_WHOLE &&
+           error_wrap(err, "the query attributes are malformed, or longer than %zu bytes",
+                      piece->payload.length);
+}
+
+/*
+ * A server that has not read the acknowledgements takes them for commands, whose answers would pass
+ * for those of other commands here. Real ones end the connection with the stream, so nothing that
+ * has an answer comes behind an acknowledgement.
+ */
+static bool may_follow_acknowledgement(const struct relay *relay, const struct command_piece *piece,
+                                       struct error *err)
+{
+    return !relay->acknowledged || piece->payload.data[0] == COMMAND_QUIT ||
+           error_set(err, ERROR_MALFORMED, "a command behind a replica's acknowledgement");
 }
 
 static void take_command(struct session *session, enum command_event event,
@@ -422,7 +447,9 @@ static void take_command(struct session *session, enum command_event event,
     struct relay *relay = session->relay;
     struct verdict verdict = {.action = VERDICT_WAIT};
     struct error err = {0};
-    if (!find_text(session, piece, &err))
+    if (!decoded)
+        begin_values(relay);
+    if (!find_text(session, event, piece, &err) || !may_follow_acknowledgement(relay, piece, &err))
         verdict_malformed(&verdict, &err);
     else if (response_expected(relay->tracker) < RESPONSE_FIFO_MAX)
         judge(session, event, piece, decoded, &verdict);
@@ -588,6 +615,28 @@ static bool take_infile(struct session *session, struct byte_view input, size_t 
     return send_upstream(session, byte_view(input.data, *consumed));
 }
 
+/* Of semi-synchronous replication: no command, so the dump's record has its bytes and nothing else.
+ */
+static bool is_acknowledgement(const struct relay *relay, enum command_event event,
+                               const struct command_piece *piece)
+{
+    if (event != COMMAND_WHOLE || !response_streaming(relay->tracker))
+        return false;
+    const struct exchange *dump = response_tag(relay->tracker);
+    return (dump->command == COMMAND_BINLOG_DUMP || dump->command == COMMAND_BINLOG_DUMP_GTID) &&
+           replication_is_acknowledgement(piece->payload);
+}
+
+static void pass_acknowledgement(struct session *session, const struct command_piece *piece)
+{
+    struct exchange *dump = response_tag(session->relay->tracker);
+    dump->bytes_in += piece->raw.length;
+    session->relay->acknowledged = true;
+    upstream_begin(session->upstream, UPSTREAM_COMMAND);
+    upstream_end(session->upstream, piece->last_sequence);
+    (void)send_upstream(session, piece->raw);
+}
+
 static bool take_input(struct session *session, struct byte_view input, size_t *consumed)
 {
     struct relay *relay = session->relay;
@@ -602,7 +651,9 @@ static bool take_input(struct session *session, struct byte_view input, size_t *
     }
     if (leg_compressed(&session->leg))
         piece.last_sequence = leg_last(&session->leg); /* answers count on from the frame */
-    if (event == COMMAND_WHOLE || event == COMMAND_BEGIN) {
+    if (is_acknowledgement(relay, event, &piece)) {
+        pass_acknowledgement(session, &piece);
+    } else if (event == COMMAND_WHOLE || event == COMMAND_BEGIN) {
         relay->arrived_us = clock_wall_us();
         relay->started_us = clock_monotonic_us();
         take_command(session, event, &piece, false);

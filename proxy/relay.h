@@ -84,7 +84,8 @@ struct relay {
     bool any_schema;            /* no schema rule needs the text */
     bool multi_statements;
     bool local_infile;
-    bool infile_coming;      /* the client sends a file */
+    bool acknowledged;  /* a replica has acknowledged: a stream is this session's last answer */
+    bool infile_coming; /* the client sends a file */
     struct exchange *infile; /* for this one; NULL once it was answered early */
     struct infile_framer infile_framer;
     struct exchange *changing;        /* COM_CHANGE_USER under way */

@@ -77,6 +77,8 @@ static void take_effect(struct session *session, const struct exchange *exchange
         break;
     case COMMAND_RESET_CONNECTION:
         statement_clear(relay->statements);
+        /* The server's own default, which is not known: what is UTF-8 is taken for that. */
+        relay->charset = NULL;
         break;
     case COMMAND_SET_OPTION:
         relay->multi_statements = exchange->option == 0;

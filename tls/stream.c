@@ -155,7 +155,7 @@ void stream_pump(struct stream *stream)
 void stream_pause(struct stream *stream)
 {
     stream->paused = true;
-    stream->attention &= ~(unsigned)STREAM_ATTEND_YIELD;
+    stream_attend_no_more(stream, STREAM_ATTEND_YIELD);
     stream_update_reading(stream);
     if (stream->write_error != 0 && stream->state == STREAM_OPEN)
         stream_fail_with(stream, ERROR_SYSTEM, "cannot send to %s: %s", stream->address,

@@ -94,6 +94,13 @@ void stream_attend(struct stream *stream, enum stream_attention why)
     stream->attention |= (unsigned)why;
 }
 
+void stream_attend_no_more(struct stream *stream, enum stream_attention why)
+{
+    stream->attention &= ~(unsigned)why;
+    if (stream->attention == 0)
+        stream_link_remove(&stream->wait_link);
+}
+
 /* Lingering. */
 
 static void on_linger_tick(uv_timer_t *timer)

@@ -22,7 +22,7 @@
 
 struct raw_slot {
     bool live;
-    bool cursors; /* it may be executed with one */
+    const struct step *prepare;
     uint32_t id;
     unsigned int parameters;
     const struct step *last; /* whose types the server has */
@@ -46,7 +46,7 @@ struct client {
 
     MYSQL *mysql; /* the library's client */
     MYSQL_STMT *statements[STEP_SLOTS];
-    bool selects[STEP_SLOTS];
+    const struct step *prepares[STEP_SLOTS];
     bool long_data[STEP_SLOTS]; /* sent, and not executed yet */
 
     struct wire wire; /* the raw client */

@@ -169,6 +169,7 @@ static void take_close(struct client *client, unsigned int slot)
         text_print(&client->view, "close failed\n");
     client->statements[slot] = NULL;
     client->long_data[slot] = false;
+    client->prepares[slot] = NULL;
 }
 
 /* NULL where there is none, or its session was reset: the library does not check that everywhere.
@@ -192,8 +193,7 @@ static void take_prepare(struct client *client, const struct step *step)
         return;
     }
     client->statements[step->slot] = statement;
-    client->selects[step->slot] =
-        strncmp(step->text.data, "SELECT", 6) == 0 && step_may_have_cursor(&step->text);
+    client->prepares[step->slot] = step;
     text_print(&client->view, "prepared %lu parameters %u columns\n",
                mysql_stmt_param_count(statement), mysql_stmt_field_count(statement));
     view_fields(client, statement->fields, statement->field_count);
@@ -342,7 +342,9 @@ static void take_execute(struct client *client, const struct step *step)
 {
     MYSQL_STMT *statement = live_statement(client, step->slot);
     /* The library loses step where it asks for a cursor and the server opens none. */
-    bool wanted = step->cursor && client->selects[step->slot];
+    const struct step *prepared = client->prepares[step->slot];
+    bool wanted = step_has_cursor(step, prepared, client->sequence->flavour) &&
+                  strncmp(prepared->text.data, "SELECT", 6) == 0;
     unsigned long cursor = wanted ? CURSOR_TYPE_READ_ONLY : CURSOR_TYPE_NO_CURSOR;
     if (statement == NULL)
         return;

@@ -324,8 +324,9 @@ static void execute_send(struct client *client, const struct step *step)
         typed = slot->last;
     text_add_byte(&command, COM_STMT_EXECUTE);
     text_add_integer(&command, statement_id(slot, step), 4);
-    text_add_byte(&command, (step->cursor && slot->cursors ? 1u : 0u) |
-                                (attributes > 0 ? (unsigned int)EXECUTE_COUNT_AVAILABLE : 0u));
+    text_add_byte(&command,
+                  (step_has_cursor(step, slot->prepare, client->sequence->flavour) ? 1u : 0u) |
+                      (attributes > 0 ? (unsigned int)EXECUTE_COUNT_AVAILABLE : 0u));
     text_add_integer(&command, 1, 4);
     if (names && (slot->parameters > 0 || attributes > 0))
         text_add_lenenc(&command, slot->parameters + attributes);
@@ -607,7 +608,7 @@ static void read_results(struct client *client, bool binary, bool cursor)
         unsigned int first = first_byte(&client->wire.packet);
         if (first == ERR_HEADER)
             return;
-        if (first == INFILE_HEADER && !binary) {
+        if (first == INFILE_HEADER) {
             answer_infile(client);
             if (!read_packet(client))
                 return;
@@ -636,10 +637,8 @@ static void read_prepared(struct client *client, const struct step *step)
         wire_integer(&client->wire.packet, &at, 3, &skipped) &&
         !wire_integer(&client->wire.packet, &at, 1, &follows))
         follows = 1;
-    *slot = (struct raw_slot){.live = true,
-                              .cursors = step_may_have_cursor(&step->text),
-                              .id = (uint32_t)id,
-                              .parameters = (unsigned int)parameters};
+    *slot = (struct raw_slot){
+        .live = true, .prepare = step, .id = (uint32_t)id, .parameters = (unsigned int)parameters};
     if (follows != 0) {
         if (read_definitions(client, parameters))
             (void)read_definitions(client, columns);
@@ -696,7 +695,9 @@ static void receive_answer(struct client *client, const struct step *step)
         break;
     case STEP_EXECUTE:
     case STEP_BULK:
-        read_results(client, true, step->cursor && step_slot(client, step)->cursors);
+        read_results(
+            client, true,
+            step_has_cursor(step, step_slot(client, step)->prepare, client->sequence->flavour));
         break;
     case STEP_FETCH:
     case STEP_FIELD_LIST:

@@ -13,8 +13,7 @@
 #define HUGE_PER_THOUSAND 2
 #define LONG_DATA_MOST    300000
 
-/* What makes a session's functions of the clock and of chance repeatable, and its errors English.
- */
+/* What makes a session's functions of the clock and of chance repeatable. */
 #define SESSION_FIXED "SET timestamp = 1700000000.123456, rand_seed1 = 11, rand_seed2 = 7"
 
 struct generator {
@@ -144,10 +143,6 @@ static struct step *add_execute(struct generator *generator, unsigned int slot)
     step->slot = slot;
     params_fill(generator, step, STEP_PARAMS);
     step->cursor = generator->cursor[slot] && random_percent(random, 70);
-    /* MySQL 9.7, asked first with a cursor and then without one, sends the definitions of the
-     * result and an OK in the place of its rows: its own clients wait for ever. */
-    if (generator->options->flavour == FLAVOUR_MYSQL)
-        step->cursor = generator->cursor[slot];
     step->reuse_types = random_percent(random, 25);
     step->last_id = generator->options->flavour == FLAVOUR_MARIADB && random_percent(random, 5);
     step->attributes = random_percent(random, 30) ? (unsigned int)random_below(random, 4) : 0;
@@ -165,12 +160,17 @@ static void add_fetches(struct generator *generator, unsigned int slot)
     }
 }
 
-/* MariaDB 10.11 ends with signal 11 on a cursor over DELETE … RETURNING; the library does not read
- * all of a CALL's answer when it asked for a cursor. */
 bool step_may_have_cursor(const struct text *text)
 {
     return text->data != NULL && strstr(text->data, "CALL") == NULL &&
            strstr(text->data, "RETURNING") == NULL;
+}
+
+bool step_has_cursor(const struct step *step, const struct step *prepare, enum flavour flavour)
+{
+    if (prepare == NULL || !step_may_have_cursor(&prepare->text))
+        return false;
+    return flavour == FLAVOUR_MYSQL ? prepare->cursor : step->cursor;
 }
 
 /* A statement's life: prepared, executed a few times with other values and types, maybe closed. */
@@ -181,6 +181,7 @@ static void add_prepared(struct generator *generator)
     struct step *prepare = step_add_text(generator, STEP_PREPARE, "prepare");
     prepare->slot = slot;
     generator->cursor[slot] = random_percent(random, 30) && step_may_have_cursor(&prepare->text);
+    prepare->cursor = generator->cursor[slot];
     for (size_t left = 1 + random_below(random, 3); left > 0; left--) {
         if (random_percent(random, 15)) {
             struct step *piece = step_add(generator, STEP_LONG_DATA);
@@ -241,7 +242,7 @@ static void add_pipeline(struct generator *generator)
             step = step_add_text(generator, STEP_INIT_DB, "initdb");
         else
             step = add_execute(generator, slot_any(generator));
-        if (step->kind == STEP_EXECUTE && generator->options->flavour == FLAVOUR_MARIADB)
+        if (step->kind == STEP_EXECUTE)
             step->cursor = false;
         step->piped = i + 1 < length;
     }

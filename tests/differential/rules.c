@@ -336,7 +336,7 @@ const struct rule grammar_rules[] = {
     {"change", 1, B, "DELETE FROM k ORDER BY id LIMIT 1"},
     {"change", 1, B, "DELETE FROM par WHERE id = ~digit~"},
     {"change", 1, B, "DELETE FROM m WHERE id = ~small~"},
-    {"change", 1, B,
+    {"change", 1, A,
      "DELETE k, t FROM k STRAIGHT_JOIN differ.types t FORCE INDEX (PRIMARY) ON t.id = k.id WHERE "
      "k.id > 3"},
     {"change", 1, B, "INSERT INTO ~scratch~ VALUES (~small~, ~str~)"},

@@ -12,6 +12,9 @@ static const char *const creations[] = {
     "DROP DATABASE IF EXISTS differ2",
     "CREATE DATABASE differ CHARACTER SET utf8mb4",
     "CREATE DATABASE differ2 CHARACTER SET latin1",
+    "CREATE DATABASE IF NOT EXISTS differ_kept",
+    "CREATE TABLE IF NOT EXISTS differ_kept.types LIKE shop.types",
+    "INSERT IGNORE INTO differ_kept.types SELECT * FROM shop.types",
     "CREATE TABLE differ.types LIKE shop.types",
     "CREATE TABLE differ2.k2 (id INT PRIMARY KEY, b VARCHAR(20))",
     "INSERT INTO differ2.k2 VALUES (1, 'other'), (2, 'schema')",
@@ -65,12 +68,15 @@ static const char *const resets_mysql[] = {
     "ALTER TABLE differ.k AUTO_INCREMENT = 1",
 };
 static const char *const resets[] = {
-    "INSERT INTO differ.k (id, a, b, d) VALUES (1, 10, 'one', NULL), (2, 20, 'two', NULL),"
-    " (3, NULL, NULL, NULL)",
+    ("INSERT INTO differ.k (id, a, b, d) VALUES (1, 10, 'one', NULL), (2, 20, 'two', NULL),"
+     " (3, NULL, NULL, NULL)"),
     "DELETE FROM differ.chd",
     "REPLACE INTO differ.par VALUES (1), (2), (3)",
     "DELETE FROM differ.types",
-    "INSERT INTO differ.types SELECT * FROM shop.types",
+    "INSERT INTO differ.types SELECT * FROM differ_kept.types",
+    /* CLIENT_NO_SCHEMA makes a server pass over the schema of a qualified name. */
+    "DELETE FROM shop.types",
+    "INSERT INTO shop.types SELECT * FROM differ_kept.types",
     "TRUNCATE TABLE differ.m",
     "INSERT INTO differ.m VALUES (1, 'not transactional')",
 };
@@ -115,7 +121,7 @@ static void admin_each(struct client *client, const char *statement, unsigned in
 static void drop_table(struct client *client, const char *name)
 {
     char statement[STATEMENT_MAX];
-    snprintf(statement, sizeof statement, "DROP TABLE IF EXISTS differ.`%s`", name);
+    snprintf(statement, sizeof statement, "DROP TABLE IF EXISTS %s", name);
     admin_run(client, statement);
 }
 
@@ -156,8 +162,9 @@ void state_reset(struct client *client)
 {
     admin_each(client, "XA RECOVER", 3, end_prepared);
     admin_each(client,
-               "SELECT table_name FROM information_schema.tables WHERE table_schema = 'differ' AND"
-               " table_name NOT IN ('types', 'k', 'm', 'par', 'chd', 'v_k', 'sq')",
+               "SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables"
+               " WHERE table_schema IN ('differ', 'differ2', 'shop', 'secret') AND (table_name IN"
+               " ('scr1', 'scr2') OR (table_name = 'k' AND table_schema <> 'differ'))",
                0, drop_table);
     if (strstr(mysql_get_server_info(client->admin), "MariaDB") != NULL)
         admin_all(client, resets_mariadb, sizeof resets_mariadb / sizeof resets_mariadb[0]);

@@ -96,9 +96,18 @@ struct generate_options {
 struct sequence *sequence_generate(uint64_t seed, const struct generate_options *options);
 void sequence_free(struct sequence *sequence);
 
-/* Whether a statement may be executed with a cursor: asked again when it is, for a step before it
- * may have been left out. */
+/*
+ * Whether to ask for a cursor when a statement is executed. Servers do not survive, or clients do
+ * not follow, all that the protocol has:
+ *  - MariaDB 10.11 ends with signal 11 on a cursor over DELETE ... RETURNING;
+ *  - libmariadb does not read all of a CALL's answer when it asked for a cursor;
+ *  - MySQL 9.7, asked first with a cursor and then without one, sends no rows
+ *    (docs/decisions/0705-a-cursor-and-then-none.md): a statement has a cursor always or never.
+ *
+ * `prepare` is the step that the statement is from: steps before it may have been left out.
+ */
 bool step_may_have_cursor(const struct text *text);
+bool step_has_cursor(const struct step *step, const struct step *prepare, enum flavour flavour);
 
 /* One line about a step, as a person reads it. */
 void step_print(const struct step *step, struct text *out);

@@ -57,7 +57,7 @@
     (WIRE_EXTENDED_BULK | WIRE_EXTENDED_METADATA | WIRE_EXTENDED_CACHE_METADATA)
 
 #define WIRE_FRAME_MAX 0xFFFFFFu
-#define WIRE_TIMEOUT_S 2
+#define WIRE_TIMEOUT_S 60
 
 struct tap {
     struct text received;  /* since it was last cleared */

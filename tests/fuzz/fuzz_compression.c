@@ -40,7 +40,7 @@ static void read_all(struct compression *shared, enum compression_method method,
     struct error err = {0};
     size_t consumed = 1;
     struct byte_view piece = {0};
-    decompressor_init(&decompressor, shared, method, level);
+    decompressor_init(&decompressor, shared, method);
     buffer_init(&seen->content, CONTENT_MAX);
     while (!seen->refused && (input.length > 0 || consumed > 0 || piece.length > 0)) {
         size_t part = input.length < cut ? input.length : cut;

@@ -79,3 +79,18 @@ def test_prepared_statements_end_with_the_user(mariadb, start_proxy):
         with pytest.raises(wire.ServerError, match="1243"):
             connection.expect()
         assert wire.query(connection, "SELECT CURRENT_USER()") == [b"\x08reader@%"]
+
+
+def test_text_after_a_reset_is_in_the_servers_own_character_set(stack):
+    """COM_RESET_CONNECTION takes SET NAMES back."""
+    with wire.dial(stack.proxy.plain_port, stack.certificates, bot="report-1") as connection:
+        wire.log_in(connection, "writer")
+        wire.query(connection, "SET NAMES latin1")
+        wire.query(connection, "SELECT 'caf\u00e9 in latin1'".encode("latin1"))
+        connection.command(wire.RESET_CONNECTION)
+        assert connection.expect()[:1] == b"\0"
+        wire.query(connection, "SELECT 'caf\u00e9 after the reset'")
+        wire.query(connection, "SELECT 'caf\u00e9 not UTF-8'".encode("latin1"))
+    stack.audit.wait_for(lambda r: r.get("statement") == "SELECT 'caf\u00e9 in latin1'")
+    stack.audit.wait_for(lambda r: r.get("statement") == "SELECT 'caf\u00e9 after the reset'")
+    stack.audit.wait_for(lambda r: "statement_base64" in r)

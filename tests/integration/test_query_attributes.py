@@ -187,6 +187,50 @@ def test_what_cannot_be_read_ends_the_session(stack, payload):
     assert stack.audit.wait_for(None, after=before, event="session.end")["reason"] == "client_protocol"
 
 
+def test_values_of_one_command_are_not_those_of_the_next(stack):
+    """The record of a command that cannot be read has none, whatever was recorded before it."""
+    before = stack.audit.count()
+    for payload in (query(ATTRIBUTES, b"SELECT 1"), b"\x00\x02SELECT 'malformed'"):
+        with dial(stack) as connection:
+            connection.command(wire.PREPARE, b"SELECT ?")
+            (statement,) = struct.unpack_from("<I", connection.expect(), 1)
+            for _ in range(4):
+                connection.expect()
+            run(connection, query(ATTRIBUTES, b"SELECT 1"))
+            connection.command(wire.EXECUTE, execute(statement, [], [(LONGLONG, struct.pack("<q", 5))]))
+            wire.read_result(connection)
+            connection.command(wire.QUERY, payload)
+            connection.read()
+    stack.audit.wait_for(lambda r: "malformed" in r.get("statement", ""), after=before)
+    record = next(r for r in stack.audit.records()[before:] if "malformed" in r.get("statement", ""))
+    assert record["outcome"] == "denied" and "attributes" not in record and "params" not in record
+
+
+def test_null_may_be_of_any_type(stack, connection):
+    """It has no bytes that servers could read differently."""
+    attributes = [(b"n%d" % kind, kind, None, None) for kind in (244, 13, 16, 9, 255)]
+    assert run(connection, query(attributes, b"SELECT 'null'")) == [b"\x04null"]
+    assert recorded(stack, "SELECT 'null'")["attributes"] == said(attributes)
+
+
+def test_attributes_do_not_depend_on_the_audits_limit(server, certificates, start_proxy):
+    """They are held up to a limit of their own, and past it the error says so."""
+    def little(configuration):
+        configuration["audit"]["statement_limit"] = "1k"
+
+    proxy = start_proxy(server.port, little)
+    attributes = [(b"long", STRING, wire.lenenc_string(b"v" * 100000), None)]
+    with wire.dial(proxy.plain_port, certificates, bot="report-1") as connection:
+        wire.log_in(connection, "writer", flags=FLAGS)
+        assert run(connection, query(attributes, b"SELECT 'held'")) == [b"\x04held"]
+        attributes = [(b"long", STRING, wire.lenenc_string(b"v" * 1500000), None)]
+        connection.command(wire.QUERY, query(attributes, b"SELECT 'too long'"))
+        with pytest.raises(wire.ServerError, match="attributes are malformed, or longer than 1048576 bytes"):
+            connection.expect()
+    record = proxy.audit.wait_for(lambda r: r.get("statement") == "SELECT 'held'")
+    assert record["attributes"][0]["value"]["length"] == 100000
+
+
 @pytest.mark.parametrize("body", [
     b"",
     b"\x00",  # fewer values than parameters

@@ -4,13 +4,16 @@
 import signal
 import struct
 import subprocess
+import time
 
 import pytest
 
 from conftest import SERVERS
 from harness import process, wire
+from harness.commands import open_session
 from harness.guest import Unavailable
 from harness.stack import Stack
+from harness.wire import FakeUpstream
 
 GRANTS = "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '{}'@'%'"
 
@@ -149,6 +152,151 @@ def test_replica_follows_through_the_tunnel(replicating, primary, certificates):
         assert dump["params"][2] == replica.port and dump["outcome"] in ("error", "unknown")
     finally:
         replica.stop()
+
+
+# --- semi-synchronous replication
+
+# How variables and counters begin; of MySQL they are the names of plugins too, MariaDB has it built in. By server.mysql9.
+SEMI_SYNC = {
+    True: {"primary": "rpl_semi_sync_source", "replica": "rpl_semi_sync_replica"},
+    False: {"primary": "rpl_semi_sync_master", "replica": "rpl_semi_sync_slave"},
+}
+
+
+def switch_semi_sync(server, side):
+    name = SEMI_SYNC[server.mysql9][side]
+    if server.mysql9:
+        library = name.removeprefix("rpl_semi_sync_")
+        server.execute(f"INSTALL PLUGIN {name} SONAME 'semisync_{library}.so'")
+    if side == "primary":
+        # Longer than the test waits: a transaction that nobody acknowledges is seen as one that hangs.
+        server.execute(f"SET GLOBAL {name}_timeout = 60000")
+    server.execute(f"SET GLOBAL {name}_enabled = 1")
+
+
+def semi_sync_counts(primary):
+    """How many replicas there are, and transactions that one of them acknowledged, and that none did."""
+    name = SEMI_SYNC[primary.mysql9]["primary"]
+    found = {key.lower(): value for key, value in primary.execute(f"SHOW GLOBAL STATUS LIKE '{name}%%'")}
+    return [int(found[f"{name}_{count}"]) for count in ("clients", "yes_tx", "no_tx")]
+
+
+def test_semi_synchronous_replica(primary, certificates):
+    """Each transaction waits for the replica's acknowledgement, which is no command and has no answer."""
+    running = Stack(primary, certificates, replication_allowed).start()
+    replica = start(primary.name, certificates)
+    name = SEMI_SYNC[primary.mysql9]["primary"]
+    try:
+        switch_semi_sync(replica, "replica")
+        switch_semi_sync(primary, "primary")
+        start_replica(replica, running.writer, status(primary))
+        process.wait_until(lambda: semi_sync_counts(primary)[0] == 1, "the semi-synchronous replica", 30)
+        for number in range(2001, 2021):
+            primary.execute("INSERT INTO shop.items (id, name) VALUES (%s, 'acknowledged')", number)
+        clients, acknowledged, alone = semi_sync_counts(primary)
+        assert (clients, alone) == (1, 0) and acknowledged >= 20, replica_says(replica)
+        process.wait_until(lambda: has_row(replica, 2020), "the last row", 30)
+        replica.execute("STOP REPLICA")
+        dump = running.audit.wait_for(
+            lambda r: r.get("command", "").startswith("binlog_dump") and r["bytes_in"] > 20 * 20
+        )
+        session = [r for r in running.audit.records() if r["session"] == dump["session"]]
+        # Counted, and not recorded one by one.
+        assert not [r for r in session if r.get("command") == "unknown"] and dump["bytes_in"] < 4096
+    finally:
+        primary.execute(f"SET GLOBAL {name}_enabled = 0")
+        replica.stop()
+        running.stop()
+
+
+ACKNOWLEDGEMENT = b"\xef" + struct.pack("<Q", 1234) + b"binlog.000001"
+
+
+def streaming(peer, command):
+    """A primary that streams, and answers nothing but commands."""
+    if command[:1] == bytes([wire.BINLOG_DUMP]):
+        peer.send(b"\0" + bytes(30))
+    elif command[:1] != b"\xef":
+        peer.send(wire.ok_packet())
+
+
+@pytest.fixture
+def fake_primary(certificates, start_proxy):
+    def script(peer):
+        peer.log_in()
+        peer.serve(streaming)
+
+    with FakeUpstream(certificates, script) as upstream:
+        upstream.proxy = start_proxy(upstream.port, replication_allowed)
+        yield upstream
+
+
+def begin_dump(connection):
+    connection.command(wire.BINLOG_DUMP, struct.pack("<IHI", 4, 0, 4711) + b"binlog.000001")
+    assert connection.expect()[:1] == b"\0"
+
+
+def test_acknowledgements_pass_and_count_in_the_dump(fake_primary):
+    with open_session(fake_primary.proxy) as connection:
+        begin_dump(connection)
+        whole = wire.packet(ACKNOWLEDGEMENT)
+        for cut in (0, 3, 5, 20):
+            connection.send_raw(whole[:cut])
+            time.sleep(0.05)
+            connection.send_raw(whole[cut:] + whole)
+        process.wait_until(lambda: fake_primary.commands.count(ACKNOWLEDGEMENT) == 8, "eight acknowledgements")
+    end = fake_primary.proxy.audit.wait_for(None, event="session.end")
+    records = [r for r in fake_primary.proxy.audit.records() if r.get("session") == end["session"]]
+    (dump,) = [r for r in records if r["event"] == "command"]
+    assert dump["command"] == "binlog_dump" and dump["outcome"] == "unknown"
+    assert dump["bytes_in"] == 4 + 11 + 13 + 8 * len(whole)
+
+
+@pytest.mark.parametrize("packet", [
+    b"\xef", ACKNOWLEDGEMENT[:9], ACKNOWLEDGEMENT + b"\0", ACKNOWLEDGEMENT[:9] + b"b" * 512,
+    ACKNOWLEDGEMENT[:9] + b"b" * 5000, ACKNOWLEDGEMENT[:9] + b"b" * (1 << 20),
+], ids=["magic", "no file", "NUL", "512", "5000", "1 MiB"])
+def test_malformed_acknowledgements_end_the_session(fake_primary, packet):
+    with open_session(fake_primary.proxy) as connection:
+        begin_dump(connection)
+        connection.send(packet, sequence=0)
+        assert b"sallyport: " in connection.at_end()
+    assert fake_primary.proxy.audit.wait_for(None, event="session.end")["reason"] == "client_protocol"
+    assert not [c for c in fake_primary.commands if c[:1] == b"\xef"]
+
+
+def test_acknowledgement_without_a_stream_ends_the_session(fake_primary):
+    """Before a dump, and behind a command that a client has only just sent."""
+    for first in (None, (wire.PING, b"")):
+        before = fake_primary.proxy.audit.count()
+        with open_session(fake_primary.proxy) as connection:
+            if first:
+                connection.command(*first)
+            connection.send(ACKNOWLEDGEMENT, sequence=0)
+            assert b"command 0xef is unknown" in connection.at_end()
+        end = fake_primary.proxy.audit.wait_for(None, after=before, event="session.end")
+        assert end["reason"] == "client_protocol"
+    assert not [c for c in fake_primary.commands if c[:1] == b"\xef"]
+
+
+def test_acknowledgement_in_the_wrong_place_of_a_count_ends_the_session(fake_primary):
+    with open_session(fake_primary.proxy) as connection:
+        begin_dump(connection)
+        connection.send(ACKNOWLEDGEMENT, sequence=1)
+        assert b"sequence id 1 where 0 was due" in connection.at_end()
+    assert not [c for c in fake_primary.commands if c[:1] == b"\xef"]
+
+
+def test_no_command_follows_an_acknowledgement(fake_primary):
+    """A server that takes it for a command would answer it, and what follows would get that answer."""
+    with open_session(fake_primary.proxy) as connection:
+        begin_dump(connection)
+        connection.send(ACKNOWLEDGEMENT, sequence=0)
+        connection.command(wire.PREPARE, b"SELECT 1")
+        assert b"a command behind a replica's acknowledgement" in connection.at_end()
+    refused = fake_primary.proxy.audit.wait_for(None, command="stmt_prepare")
+    assert refused["outcome"] == "denied"
+    assert not [c for c in fake_primary.commands if c[:1] == bytes([wire.PREPARE])]
 
 
 def test_drain_does_not_wait_for_ever_for_a_replica(primary, certificates):

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packets that nobody asked for, and ends that nobody announced: an idle connection that the server gives up, kills,
 deadlines, a server that shuts down or dies. The client gets the bytes that it would get directly, the record says what
-happened, the session ends for the right reason, and nothing is left behind. (test_upstream_faults.py has the faults that
-only a fake makes.)"""
+happened, the session ends for the right reason, and nothing is left behind. (test_upstream_faults.py has the faults
+that only a fake makes.)"""
 
 import signal
 import socket
-import struct
 import threading
 import time
 
@@ -16,7 +15,7 @@ import pytest
 
 from harness import process, wire
 from harness.clients import ClientStack
-from harness.commands import wait_gone
+from harness.commands import prepare, wait_gone
 from harness.process import wait_until
 
 BUSY = b"SELECT SLEEP(20) /* %s */"
@@ -52,9 +51,9 @@ class Ways:
 
     names = ("direct", "proxied")
 
-    def __init__(self, stack, flags=wire.CLIENT_FLAGS):
+    def __init__(self, stack, flags=wire.CLIENT_FLAGS, before=None):
         self.stack = stack
-        self.before = stack.audit.count()
+        self.before = stack.audit.count() if before is None else before
         self.direct = wire.Connection(socket.create_connection(("127.0.0.1", stack.server.port)), 30)
         self.proxied = wire.dial(stack.proxy.plain_port, stack.certificates, "report-1", timeout=30)
         self.threads = {}
@@ -102,9 +101,21 @@ class Ways:
         for thread in self.threads.values():
             self.stack.server.execute(f"KILL {what} {thread}")
 
+    def alike(self, seen):
+        """What came up to the end of each. Where the server closes without a word, the proxy may say that it did
+        (DESIGN.md: "losses of the upstream as 1159/08S01"); where the server says why, the client gets no more."""
+        direct, proxied = (self.anonymous(seen[name]) for name in self.names)
+        assert proxied[:len(direct)] == direct
+        rest = proxied[len(direct):]
+        if rest:
+            assert not (direct and error_of(direct, whole=False)), "the proxy adds to what the server said"
+            code, message = error_of(rest)
+            assert code == 1159 and message.startswith("sallyport: bot report-1: database shop: "), message
+        return direct
+
     def ends(self):
         """The bytes up to the end of each."""
-        return self.same(self.each(lambda connection, _: connection.at_end()))
+        return self.alike(self.each(lambda connection, _: connection.at_end()))
 
     def record(self, mark):
         return self.stack.audit.wait_for(lambda r: mark in r.get("statement", ""), after=self.before)
@@ -116,9 +127,9 @@ class Ways:
         return record
 
 
-def error_of(data):
-    """(code, message) of the ERR packet that is all that came, or None for nothing."""
-    if not data:
+def error_of(data, whole=True):
+    """(code, message) of the ERR packet that came, or None for nothing. `whole`: nothing else may have come."""
+    if not data or (not whole and data[4] != 0xFF):
         return None
     assert len(data) == 4 + (data[0] | data[1] << 8 | data[2] << 16) and data[4] == 0xFF, data
     error = wire.ServerError(data[4:])
@@ -135,7 +146,8 @@ def agrees(record, error):
 def test_wait_timeout(ends, flags):
     """MySQL 8.0.24 and later say 4031 before they close; MariaDB 10.11 says nothing."""
     with Ways(ends, flags) as ways:
-        ways.each(lambda connection, _: connection.command(wire.QUERY, b"SET SESSION wait_timeout = 1") or connection.expect())
+        ways.send(b"SET SESSION wait_timeout = 1")
+        ways.each(lambda connection, _: connection.expect())
         error = error_of(ways.ends())
         assert (error is not None and error[0] == 4031) == ends.server.mysql9
         agrees(ways.end("upstream_closed"), error)
@@ -159,7 +171,8 @@ def test_wait_timeout_with_a_command_after_it(ends):
 
         ways.each(late)
         ways.end("upstream_closed")
-    assert not [r for r in ends.audit.records()[ways.before:] if r.get("statement") == "SELECT 'too late'" and r["outcome"] == "ok"]
+    late = [r for r in ends.audit.records()[ways.before:] if r.get("statement") == "SELECT 'too late'"]
+    assert not [record for record in late if record["outcome"] == "ok"]
 
 
 def test_kill_of_an_idle_session(ends):
@@ -186,7 +199,8 @@ def test_kill_of_a_session_in_a_transaction(ends):
         for name in Ways.names:
             connection = getattr(ways, name)
             wire.query(connection, "START TRANSACTION")
-            wire.query(connection, f"INSERT INTO scratch (id, name) VALUES ({90 if name == 'direct' else 91}, 'undone')")
+            number = 90 if name == "direct" else 91
+            wire.query(connection, f"INSERT INTO scratch (id, name) VALUES ({number}, 'undone')")
         ways.kill("CONNECTION")
         ways.ends()
         ways.end("upstream_closed")
@@ -263,37 +277,36 @@ def test_deadline_of_a_statement(ends):
 
 @pytest.mark.parametrize("statement", ["text", "prepared"])
 def test_deadline_in_mid_result(ends, statement):
-    """The deadline's ERR comes among rows, of the binary protocol too."""
-    variable = "max_execution_time = 400" if ends.server.mysql9 else "max_statement_time = 0.4"
-    text = b"SELECT /* late rows */ REPEAT('x', 30000), n FROM numbers WHERE SLEEP(0.01) = 0"
+    """The deadline's ERR comes among rows, in the binary protocol too, with the number that is due."""
+    variable = "max_execution_time = 600" if ends.server.mysql9 else "max_statement_time = 0.6"
+    text = (b"SELECT /* late rows %s */ a.n, REPEAT('x', 30000) FROM numbers a WHERE"
+            b" (SELECT SUM(b.n * c.n) FROM numbers b, numbers c WHERE b.n <> a.n AND b.n < 200) > 0"
+            % statement.encode())
     with Ways(ends) as ways:
         ways.query(f"SET SESSION {variable}")
 
-        def last(connection, _):
+        def until_error(connection, _):
             if statement == "text":
                 connection.command(wire.QUERY, text)
             else:
-                connection.command(wire.PREPARE, text)
-                connection.read(), connection.read(), connection.read(), last_id.append(connection.read())
-                connection.command(wire.EXECUTE, struct.pack("<I", 1) + b"\0\1\0\0\0")
-            packet = connection.read()
-            while packet[:1] != b"\xff" and not (packet[:1] == b"\xfe" and len(packet) < 9 and packet is not first):
+                connection.command(wire.EXECUTE, prepare(connection, text) + b"\0\1\0\0\0")
+            rows = -4  # what comes before them: the count, two columns, and the EOF behind them
+            while True:
+                sequence = connection.sequence
                 packet = connection.read()
-                if packet[:1] == b"\xfe":
-                    eofs.append(packet)
-                    if len(eofs) == 2:
-                        break
-            return packet
+                assert connection.sequence == (sequence + 1) & 0xFF
+                if packet[:1] == b"\xff":
+                    return packet, rows
+                rows += 1
 
-        first, eofs, last_id = None, [], []
-        results = {}
-        for name in Ways.names:
-            eofs = []
-            results[name] = last(getattr(ways, name), None)
-        packet = ways.same(results)
+        seen = ways.each(until_error)
+        packet = ways.same({name: error for name, (error, _) in seen.items()})
+        assert wire.ServerError(packet).code == (3024 if ends.server.mysql9 else 1969)
         assert ways.same(ways.query("SELECT 'still here'")) == [b"\x0astill here"]
-        if packet[:1] == b"\xff":
-            assert ways.record("late rows")["error"]["code"] == wire.ServerError(packet).code if statement == "text" else True
+        record = ends.audit.wait_for(
+            lambda r: "late rows" in r.get("statement", "") and r["event"] != "prepare", after=ways.before)
+        assert record["error"]["code"] == wire.ServerError(packet).code
+        assert record.get("rows", 0) == max(seen["proxied"][1], 0)
 
 
 # --- real clients ---
@@ -347,7 +360,8 @@ def test_real_clients_are_told_the_same(ends, client, what):
                 kind = "QUERY" if "query" in what else "CONNECTION"
                 timer = threading.Timer(0.4, lambda: ends.server.execute(f"KILL {kind} {thread}"))
                 timer.start()
-                first = _failure(lambda: run("SELECT SUM(a.n * b.n - c.n * d.n) FROM numbers a, numbers b, numbers c, numbers d"))
+                first = _failure(lambda: run(
+                    "SELECT SUM(a.n * b.n - c.n * d.n) FROM numbers a, numbers b, numbers c, numbers d"))
                 timer.join()
             else:
                 first = _failure(lambda: run("SELECT 'afterwards'"))
@@ -355,7 +369,14 @@ def test_real_clients_are_told_the_same(ends, client, what):
         finally:
             connection.close()
 
-    assert outcome(ends.writer, "writer") == outcome(ends.server.port, "direct")
+    direct, proxied = outcome(ends.server.port, "direct"), outcome(ends.writer, "writer")
+    if proxied[0] is not None and proxied[0][1][0] == 1159:
+        # DESIGN.md has it so: the proxy says what the server did not.
+        assert direct[0] is not None and direct[0][1][0] in (2006, 2013), direct
+        assert proxied[0][1][1].startswith("sallyport: bot report-1: database shop: ")
+    else:
+        assert proxied[0] == direct[0]
+    assert (proxied[1] is None) == (direct[1] is None), (proxied, direct)
 
 
 # --- a server that ends ---
@@ -369,30 +390,17 @@ def test_server_ends(mortal, how):
         server.run()
     with Ways(mortal) as idle:
         idle.query("SELECT 'idle'")
-        with Ways.__new__(Ways) as busy:
-            busy.stack, busy.before = mortal, idle.before
-            busy.direct = wire.Connection(socket.create_connection(("127.0.0.1", server.port)), 30)
-            busy.proxied = wire.dial(mortal.proxy.plain_port, mortal.certificates, "report-1", timeout=30)
-            busy.threads = {
-                "direct": wire.log_in(busy.direct, "direct", "shop").connection_id,
-                "proxied": wire.log_in(busy.proxied, "writer", "shop").connection_id,
-            }
+        with Ways(mortal, before=idle.before) as busy:
             busy.busy(b"cut off")
             if how == "shutdown":
                 server.execute("SHUTDOWN")
             else:
                 server.process.send_signal(signal.SIGKILL)
             idle.ends()
-            direct = busy.direct.at_end()
-            proxied = busy.proxied.at_end()
+            busy.ends()
             server.process.wait(30)
-            if how == "shutdown":
-                assert busy.anonymous(proxied) == busy.anonymous(direct)
-            else:
-                # Directly there is nothing, and a client knows what that means. The proxy may say it.
-                assert direct == b"" and (proxied == b"" or error_of(proxied)[0] == 1159), proxied
-    record = busy.record("cut off")
-    assert record["outcome"] in ("error", "unknown"), record
+    # MySQL ends the SLEEP in good order before it goes down.
+    assert busy.record("cut off")["outcome"] in ("error", "unknown", *(["ok"] if how == "shutdown" else []))
     process.wait_until(
         lambda: len([r for r in mortal.audit.records()[idle.before:] if r["event"] == "session.end"]) == 2, "two ends")
     for end in [r for r in mortal.audit.records()[idle.before:] if r["event"] == "session.end"]:

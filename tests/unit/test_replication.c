@@ -140,3 +140,51 @@ Test(replication, refuses_lengths_that_lie_and_other_commands)
                            "01000000",
                            &request));
 }
+
+/* --- semi-synchronous replication --- */
+
+/* A whole acknowledgement: magic, position, and a file name of `length` bytes. */
+static struct byte_view acknowledgement(uint8_t *storage, size_t length)
+{
+    storage[0] = REPLICATION_ACKNOWLEDGEMENT;
+    memset(storage + 1, 0, 8); /* a position may have any bytes, zeros too */
+    memset(storage + 9, 'b', length);
+    return byte_view(storage, 9 + length);
+}
+
+Test(replication, knows_an_acknowledgement)
+{
+    /* As a MariaDB 10.11 replica sends it: position 0x0391, "binlog.000002". */
+    struct bytes bytes = bytes_of("ef"
+                                  "9103000000000000"
+                                  "62696e6c6f672e303030303032");
+    cr_assert(replication_is_acknowledgement(view(bytes)));
+    free(bytes.data);
+}
+
+Test(replication, an_acknowledgement_names_a_file_that_is_not_too_long)
+{
+    uint8_t storage[1024];
+    cr_assert(replication_is_acknowledgement(acknowledgement(storage, 1)));
+    cr_assert(replication_is_acknowledgement(
+        acknowledgement(storage, REPLICATION_ACKNOWLEDGEMENT_FILE_MAX)));
+    cr_assert_not(replication_is_acknowledgement(
+        acknowledgement(storage, REPLICATION_ACKNOWLEDGEMENT_FILE_MAX + 1)));
+    for (size_t length = 0; length <= 9; length++) {
+        struct byte_view whole = acknowledgement(storage, 1);
+        cr_assert_not(replication_is_acknowledgement(byte_view(whole.data, length)), "%zu", length);
+    }
+}
+
+Test(replication, other_packets_are_no_acknowledgements)
+{
+    uint8_t storage[64];
+    struct byte_view bytes = acknowledgement(storage, 10);
+    storage[14] = 0;
+    cr_assert_not(replication_is_acknowledgement(bytes), "a NUL in the name");
+    for (unsigned magic = 0; magic < 256; magic++) {
+        bytes = acknowledgement(storage, 10);
+        storage[0] = (uint8_t)magic;
+        cr_assert_eq(replication_is_acknowledgement(bytes), magic == 0xEF, "0x%02x", magic);
+    }
+}

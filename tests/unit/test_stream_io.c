@@ -269,6 +269,23 @@ Test(stream_io, a_pause_after_a_yield_stays)
     pair_close(&pair);
 }
 
+/* Each of the three alone waits for the loop's attention or ends that: together they once made its
+ * list of those that wait a list without an end. */
+Test(stream_io, survives_a_yield_a_pause_and_a_resume_in_a_row, .timeout = 20)
+{
+    struct pair pair;
+    pair_open(&pair);
+    for (int round = 0; round < 3; round++) {
+        stream_yield(pair.server.stream);
+        stream_pause(pair.server.stream);
+        stream_resume(pair.server.stream);
+        cr_assert_not(stream_paused(pair.server.stream));
+    }
+    side_write(&pair.client, "hello", 5);
+    pair_run_until_received(&pair, &pair.server, 5);
+    pair_close(&pair);
+}
+
 /* I9: a peer that never reads. */
 Test(stream_io, bounds_what_waits_for_a_peer_that_never_reads)
 {

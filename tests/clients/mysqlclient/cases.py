@@ -83,9 +83,6 @@ class MySQLdbCases(dbapi.Cases):
             self.run(
                 connection, "SELECT DATABASE(), @kept, @@sql_mode LIKE '%ANSI_QUOTES%', @@character_set_client"
             )
-        connection = self.connect()
-        self.attempt(connection, connection.change_user, "nobody_of_that_name", "", "shop")
-        connection.close()
 
     def concurrent(self, connection):
         """Sent and read apart, which the library allows for one statement at a time: several connections take turns."""

@@ -244,7 +244,6 @@ const cases = {
     await attempt('ping with a limit', connection.ping(5000));
     console.log('valid', connection.isValid(), 'server', connection.serverVersion());
     await query(connection, 'USE no_such_schema');
-    await attempt('wrong user', connect({ user: 'nobody_of_that_name' }));
     await attempt('wrong schema', connect({ database: 'no_such_schema' }));
     const without = await connect({ database: undefined, connectAttributes: { mine: 'yes' } });
     await query(without, 'SELECT DATABASE()');
@@ -449,7 +448,6 @@ const cases = {
     }
     await attempt('change charset', connection.changeUser({ user: common.user, database: 'shop', collation: 'latin1_swedish_ci' }));
     await query(connection, "SELECT @@character_set_client, HEX('\u00e9') AS hex");
-    // Not to a user that does not exist: the connector waits for ever, without any proxy too.
   },
   async 'reset-connection'(connection) {
     await query(connection, "SET @kept = 1, time_zone = '+05:00'");

@@ -466,8 +466,6 @@ $cases = [
             // Only the code: the message has the statement's number, and is Sallyport's own.
             say('the old statement', (string) $error->getCode());
         }
-        $other = connect();
-        attempt('to nobody', fn () => $other->change_user('nobody_of_that_name', '', 'shop'));
     },
     'kill' => function (mysqli $mysqli): void {
         $other = connect();

@@ -4,26 +4,31 @@
     with completeness.checked(stack):
         ... clients talk through the proxy ...
 
-raises Difference unless each session of the proxy has the same commands in both logs: order, text, MySQL user, schema, and
-the bound values. Accounts that tests use directly at the server are not compared.
+raises Difference unless each session of the proxy has the same commands in both logs: order, text, MySQL user, schema,
+and the bound values. Accounts that tests use directly at the server are not compared.
 
-The general log goes to a file: it keeps the bytes as they came and the order in which the server took the commands. (MariaDB's
-table is utf8mb3, and MySQL's is CSV behind a buffer.) MySQL gets log_raw, so that it logs what was sent instead of what
-it parsed: whole texts, passwords, and statements that do not parse.
+The general log goes to a file: it keeps the bytes as they came and the order in which the server took the commands.
+(MariaDB's table is utf8mb3.) MySQL gets log_raw, so that it logs what was sent instead of what it parsed: whole texts,
+passwords, and statements that do not parse.
 
-What the servers log otherwise than they were asked is normalised by the rules below and by nothing else. Seen with MariaDB
-10.11 and 11.8 and MySQL 9.7:
+What the servers log otherwise than they were asked is normalised by the rules below and by nothing else. Seen with
+MariaDB 10.11 and 11.8 and MySQL 9.7:
 
-UNLOGGED    Four commands are in no general log. They are counted by the server's status counters instead (COUNTED).
+UNLOGGED    Some commands are in no general log. Most are counted by the server's status counters instead (COUNTED);
+            that leaves set_option and process_kill, which only the sessions' results show.
 FAILED      These are not logged when they fail, because servers fail them before they would log them; an execution for
             the errors in UNBOUND.
-stripped()  White space around a statement, and semicolons behind it, are not logged; the length of what was sent tells them.
+stripped()  White space around a statement, and semicolons behind it, are not logged; statement_length counts them.
 _name()     A COM_INIT_DB that fails is logged as the error message.
-Echoes      Entries that the server makes of its own, for a command that has its entry: the Prepare and Execute of SQL's PREPARE
-            and EXECUTE, and the Init DB of a USE or a change of user that fails. MySQL logs a Prepare again when it prepares
-            anew because an execution binds other types.
-Bulk        MariaDB logs a bulk execution as one Execute without its values.
+Echoes      Entries that the server makes of its own, for a command that has its entry: the Prepare and Execute of SQL's
+            PREPARE and EXECUTE, and the Init DB of a USE or a change of user that fails. A Prepare is logged again when
+            the server prepares anew, because a table has changed, or, MySQL, because an execution binds other types.
+Bulk        MariaDB logs a bulk execution without its values: once, or once for each row where the statement can take
+            but one.
+Times       MySQL prints each with a fraction, MariaDB none that is zero, and zeros for a date and time that is none.
 Quit        The proxy says goodbye for clients that do not.
+Charset     The login's character set is in neither log: the first text that is not ASCII tells it for the session.
+Refused     A login that the server refuses has a record without the connection's id: it is found by user and schema.
 Retired     Logins of sallyport_retired, which are refused (docs/database.md).
 """
 
@@ -43,19 +48,20 @@ from . import process
 # How the general log calls a command of the record.
 NAMES = {
     "query": b"Query", "stmt_prepare": b"Prepare", "stmt_execute": b"Execute", "stmt_bulk_execute": b"Execute",
-    "stmt_close": b"Close stmt", "stmt_reset": b"Reset stmt", "stmt_send_long_data": b"Long Data", "init_db": b"Init DB",
-    "field_list": b"Field List", "statistics": b"Statistics", "process_info": b"Processlist", "change_user": b"Change user",
-    "quit": b"Quit", "refresh": b"Refresh", "debug": b"Debug", "process_kill": b"Kill", "create_db": b"Create DB",
+    "stmt_close": b"Close stmt", "stmt_reset": b"Reset stmt", "stmt_send_long_data": b"Long Data",
+    "init_db": b"Init DB", "field_list": b"Field List", "statistics": b"Statistics", "process_info": b"Processlist",
+    "change_user": b"Change user", "quit": b"Quit", "refresh": b"Refresh", "debug": b"Debug",
+    "process_kill": b"Kill", "create_db": b"Create DB",
     "drop_db": b"Drop DB", "shutdown": b"Shutdown", "register_slave": b"Register Slave", "binlog_dump": b"Binlog Dump",
     "binlog_dump_gtid": b"Binlog Dump GTID",
 }
 UNLOGGED = {"ping", "set_option", "reset_connection", "stmt_fetch", "process_kill"}
 FAILED = {
-    "stmt_prepare", "refresh", "debug", "process_info", "create_db", "drop_db", "shutdown", "register_slave", "binlog_dump",
-    "binlog_dump_gtid",
+    "stmt_prepare", "refresh", "debug", "process_info", "create_db", "drop_db", "shutdown", "register_slave",
+    "binlog_dump", "binlog_dump_gtid",
 }
-# Errors of an execution that the server does not begin, so that it is not logged: values that it does not take, and a bulk
-# execution of a statement that cannot be one.
+# Errors of an execution that the server does not begin, so that it is not logged: values that it does not take, and a
+# bulk execution of a statement that cannot be one.
 UNBOUND = {1210, 1295, 1835}
 UNBOUND_MESSAGE = "in 'set_parameter_value'"
 # Header of a COM_STMT_BULK_EXECUTE with the types of a few hundred parameters.
@@ -63,7 +69,8 @@ BULK_OVERHEAD = 1024
 REPLICATION = {"register_slave", "binlog_dump", "binlog_dump_gtid"}
 # Status counter: the commands that it counts, done or failed.
 COUNTED = {
-    "Com_admin_commands": {"ping", "reset_connection", "debug", "change_user", "shutdown"}, "Com_stmt_fetch": {"stmt_fetch"},
+    "Com_admin_commands": {"ping", "reset_connection", "debug", "change_user", "shutdown"},
+    "Com_stmt_fetch": {"stmt_fetch"},
 }
 UNKNOWN_COMMAND = 1047  # an error: the server counts nothing
 # Commands without an answer: they end as they are sent, and so may stand before earlier ones in the audit log.
@@ -75,8 +82,9 @@ RETIRED = b"sallyport_retired"
 WHITE = b" \t\n\v\f\r"
 CODECS = {
     "latin1": "cp1252", "latin2": "iso8859_2", "latin5": "iso8859_9", "latin7": "iso8859_13", "cp1250": "cp1250",
-    "cp1251": "cp1251", "cp1256": "cp1256", "cp1257": "cp1257", "koi8r": "koi8_r", "koi8u": "koi8_u", "greek": "iso8859_7",
-    "hebrew": "iso8859_8", "gbk": "gbk", "gb2312": "gb2312", "gb18030": "gb18030", "big5": "big5", "sjis": "cp932",
+    "cp1251": "cp1251", "cp1256": "cp1256", "cp1257": "cp1257", "koi8r": "koi8_r", "koi8u": "koi8_u",
+    "greek": "iso8859_7", "hebrew": "iso8859_8", "gbk": "gbk", "gb2312": "gb2312", "gb18030": "gb18030", "big5": "big5",
+    "sjis": "cp932",
     "cp932": "cp932", "ujis": "euc_jp", "eucjpms": "euc_jp", "euckr": "cp949", "cp850": "cp850", "cp852": "cp852",
     "cp866": "cp866",
 }
@@ -259,8 +267,8 @@ def _redacted_difference(record, logged):
 
 # What a question mark in is no parameter. An executable comment is code.
 _SKIP = re.compile(
-    rb"'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'|\"[^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*\"|`[^`]*`|/\*(?!M?!).*?\*/|--[\s\x00-\x1f][^\n]*"
-    rb"|#[^\n]*|(\?)",
+    rb"'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'|\"[^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*\"|`[^`]*`|/\*(?!M?!).*?\*/"
+    rb"|--[\s\x00-\x1f][^\n]*|#[^\n]*|(\?)",
     re.DOTALL,
 )
 _LITERAL = re.compile(
@@ -269,7 +277,9 @@ _LITERAL = re.compile(
     re.DOTALL,
 )
 # Under NO_BACKSLASH_ESCAPES, which no log tells: a backslash is one.
-_PLAIN_LITERAL = re.compile(rb"NULL\b(?P<hex>\Z)?|(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)|'(?P<text>[^']*(?:''[^']*)*)'", re.DOTALL)
+_PLAIN_LITERAL = re.compile(
+    rb"NULL\b(?P<hex>\Z)?|(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)|'(?P<text>[^']*(?:''[^']*)*)'", re.DOTALL
+)
 _DECIMAL = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _ESCAPES = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"Z": b"\x1a", b"t": b"\t", b"b": b"\b"}
 
@@ -339,7 +349,7 @@ def value_equals(param, literal, charset=None):
         return param is None and literal[0] == b"NULL"
     if number is not None:
         if isinstance(param, float):
-            # A FLOAT is recorded in the digits that make it one; servers print it as the double that it is, or in six digits.
+            # A FLOAT is recorded in the digits that make it one; servers print it as a double, or in six digits.
             printed = float(number)
             return printed in (param, _single(param)) or float(f"{param:.6g}") == printed
         if isinstance(param, str):
@@ -358,7 +368,8 @@ def value_equals(param, literal, charset=None):
         # MySQL prints each time with a fraction, MariaDB none that is zero; the record has what was sent.
         if _encoded(param, charset) == text or _whole(param.encode()) == _whole(text):
             return True
-        return literal[0] == b"TIMESTAMP'0000-00-00 00:00:00'" and bool(_DATETIME.fullmatch(param)) and not _is_time(param)
+        zeros = literal[0] == b"TIMESTAMP'0000-00-00 00:00:00'"
+        return zeros and bool(_DATETIME.fullmatch(param)) and not _is_time(param)
     if isinstance(param, dict) and param.get("truncated"):
         begin = base64.b64decode(param["base64"]) if "base64" in param else _encoded(param["text"], charset)
         return param["length"] == len(text) and text.startswith(begin) and len(begin) >= 4090
@@ -406,7 +417,9 @@ def _values_difference_by(reading, record, logged, charset, summary):
 
 _ACCOUNT = re.compile(rb"(?P<user>.*)@(?P<host>[^@ ]*)(?: as .*)? on (?P<schema>.*) using .*", re.DOTALL)
 _USE = re.compile(r"\s*use\s+(?:`((?:[^`]|``)+)`|([\w$]+))\s*", re.IGNORECASE)
-_DROP = re.compile(r"\s*drop\s+(?:database|schema)\s+(?:if\s+exists\s+)?(?:`((?:[^`]|``)+)`|([\w$]+))\s*", re.IGNORECASE)
+_DROP = re.compile(
+    r"\s*drop\s+(?:database|schema)\s+(?:if\s+exists\s+)?(?:`((?:[^`]|``)+)`|([\w$]+))\s*", re.IGNORECASE
+)
 _NAMES = re.compile(r"\s*set\s+(?:names|character\s+set|charset)\s+['\"]?(\w+)", re.IGNORECASE)
 # Words that may change the schema in a way that a text does not show.
 _MAY_CHANGE = re.compile(r"\b(?:use|execute)\b|\bdrop\s+(?:database|schema)\b", re.IGNORECASE)
@@ -455,7 +468,7 @@ class _Session:
             # The server logs a PREPARE's and an EXECUTE's statement behind them.
             if self.dynamic[entry.command] > 0:
                 self.dynamic[entry.command] -= 1
-            elif entry.command == b"Init DB" and last.get("command") in ("query", "change_user") and error == entry.text:
+            elif (entry.command, entry.text) == (b"Init DB", error) and last.get("command") in ("query", "change_user"):
                 self.last = {}
             elif self._executed_anew(last):
                 self.entries.popleft()
@@ -475,7 +488,8 @@ class _Session:
             return False
         if self._text(record) not in self.prepared:
             return False
-        return self.entries[1].command == b"Execute" and not _text_difference(record, self.entries[0].text, self.charset)
+        again, execute = self.entries[0], self.entries[1]
+        return execute.command == b"Execute" and not _text_difference(record, again.text, self.charset)
 
     def login(self, record):
         connects = []
@@ -601,9 +615,10 @@ class _Session:
         params = record.get("params", [])
         count = len(params)
         sent = sum(_sent_bytes(value) for value in params)
-        if record["outcome"] == "ok" and not any("omitted" in value for value in params if isinstance(value, dict)) and (
-                record["bytes_in"] > sent + BULK_OVERHEAD + record["bytes_in"] // 1000):
-            self.fail(record, f"has {record['bytes_in']} bytes, its values {sent}, and does not say that some are left out")
+        says_so = any("omitted" in value for value in params if isinstance(value, dict))
+        left_out = record["bytes_in"] > sent + BULK_OVERHEAD + record["bytes_in"] // 1000
+        if record["outcome"] == "ok" and left_out and not says_so:
+            self.fail(record, f"has {record['bytes_in']} bytes, its values {sent}: it hides that some are left out")
         if params and isinstance(params[-1], dict) and "omitted" in params[-1]:
             count += params[-1]["omitted"] - 1
         marks = len(segments(entry.text)) - 1
@@ -662,8 +677,8 @@ def hostile_texts(records):
 
 
 def _unknown_threads(entries, threads, others, refused):
-    """Threads of the log that no session accounts for, without those that are none of the proxy's. `refused`: the logins
-    that the server refused, whose records do not name their connections."""
+    """Threads of the log that no session accounts for, without those that are none of the proxy's. `refused`: the
+    logins that the server refused, whose records do not name their connections."""
     by_thread = collections.defaultdict(list)
     for entry in entries:
         by_thread[entry.thread].append(entry)
@@ -691,8 +706,8 @@ def _counted(records, counters):
 
 
 def compare(records, entries, counters=None, others=OTHERS):
-    """The records of sessions that have begun and ended, and the general log's entries of the same time. Raises Difference;
-    returns a Summary. `counters`: what the server counted meanwhile, all of it of the proxy's sessions."""
+    """The records of sessions that have begun and ended, and the general log's entries of the same time. Raises
+    Difference; returns a Summary. `counters`: what the server counted meanwhile, all of it of the proxy's sessions."""
     summary, found, refused = Summary(), [], []
     sessions = collections.defaultdict(list)
     for record in sorted((record for record in records if "session" in record), key=lambda record: record["seq"]):
@@ -703,7 +718,8 @@ def compare(records, entries, counters=None, others=OTHERS):
     known = set()
     for own in sessions.values():
         thread = own[0].get("upstream_connection_id")
-        if thread is not None and thread in known or any(record.get("upstream_connection_id") != thread for record in own):
+        others_thread = any(record.get("upstream_connection_id") != thread for record in own)
+        if others_thread or (thread is not None and thread in known):
             found.append(f"session {own[0]['session']}: its upstream_connection_id is not its own")
         known |= {thread} - {None}
         if thread is None and all(record["event"].startswith("session.") for record in own):
@@ -723,34 +739,49 @@ def compare(records, entries, counters=None, others=OTHERS):
     return summary
 
 
-def _gone(server, threads):
-    """The server has ended the connections, and so has logged all that they did."""
-    rows = server.execute("SELECT id FROM information_schema.processlist")
-    return not threads & {row[0] for row in rows}
+def _own(account, others):
+    """Whether a connection came through the proxy."""
+    return account and account["user"] not in others
+
+
+def _alone(server, others):
+    """No connection but those of the others is left: the server has logged all that the proxy's did."""
+    servers_own = {"system user", "event_scheduler"}
+    rows = server.execute("SELECT DISTINCT user FROM information_schema.processlist")
+    return {row[0].encode() for row in rows if row[0] not in servers_own} <= others
+
+
+def _settled(stack, before, threads):
+    """The audit log has the end of each connection. (It is written a moment after the session is gone.)"""
+    ends = [r for r in stack.audit.records()[before:] if r["event"] in ("session.end", "session.denied")]
+    return threads <= {record.get("upstream_connection_id") for record in ends}
 
 
 @contextlib.contextmanager
-def checked(stack, server=None):
-    """Compares all that the sessions of the block did. `stack` is a Stack, or a Proxy with its `server`. Yields a list that
-    holds the Summary once the block has been left. No session may be open before the block; nothing in it may change the
-    general log's settings."""
+def checked(stack, server=None, others=OTHERS):
+    """Compares all that the sessions of the block did. `stack` is a Stack, or a Proxy with its `server`. Yields a list
+    that holds the Summary once the block has been left. No session may be open before the block; nothing in it may
+    change the general log's settings. `others`: accounts that do not come through the proxy."""
     server = server or stack.server
+    process.wait_until(lambda: _alone(server, others), "earlier sessions to end")
     before = stack.audit.count()
     summaries = []
     with capture(server) as captured:
         yield summaries
-        stack.audit.count()
-        records = stack.audit.records()[before:]
-        threads = {record.get("upstream_connection_id") for record in records} - {None}
-        process.wait_until(lambda: _gone(server, threads), "the end of the proxy's connections")
+        process.wait_until(lambda: _alone(server, others), "the end of the proxy's connections", timeout=30)
     log = captured[0]
-    records = stack.audit.records()[before:]
-    entries = log.entries(hostile_texts(records))
-    users = {account["user"] for account in (
-        _ACCOUNT.fullmatch(entry.text) for entry in entries if entry.command == b"Connect") if account}
+    stack.audit.count()
+    connects = {entry.thread: _ACCOUNT.fullmatch(entry.text) for entry in log.entries() if entry.command == b"Connect"}
+    # A login that was refused has no record that names its connection.
+    refused = {entry.thread for entry in log.entries() if entry.command == b"Init DB" and b"denied" in entry.text}
+    own = {thread for thread, account in connects.items() if _own(account, others)} - refused
+    with contextlib.suppress(AssertionError):  # what is missing is told below
+        process.wait_until(lambda: _settled(stack, before, own), "the ends of the sessions", timeout=2)
+    records = [record for record in stack.audit.records()[before:]
+               if record.get("upstream_connection_id", log.first + 1) > log.first]
     # Other accounts' commands are in the counters too; the harness's own root sends none that are counted.
-    alone = users.isdisjoint(OTHERS - {b"root"})
-    summaries.append(compare(records, entries, log.counters if alone else None))
+    alone = all(_own(account, others) or not account or account["user"] == b"root" for account in connects.values())
+    summaries.append(compare(records, log.entries(hostile_texts(records)), log.counters if alone else None, others))
 
 
 @contextlib.contextmanager
