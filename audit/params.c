@@ -44,6 +44,7 @@ void params_begin(struct audit_params *params, const char *charset)
     params->charset = charset;
     params->values = 0;
     params->omitted = 0;
+    params->endless = false;
     params->named = false;
     params->finished = false;
     params->failed = false;
@@ -205,6 +206,12 @@ void params_omit(struct audit_params *params)
     params->named = false;
 }
 
+void params_omit_rest(struct audit_params *params)
+{
+    params_omit(params);
+    params->endless = true;
+}
+
 void params_int(struct audit_params *params, int64_t value)
 {
     char text[PARAMS_NUMBER_SIZE];
@@ -291,9 +298,11 @@ bool params_finish(struct audit_params *params, const char **json, size_t *lengt
     if (!params->finished && params->values == params->omitted)
         byte_writer_u8(&writer, '[');
     if (!params->finished && params->omitted > 0) {
-        char text[PARAMS_END_ROOM];
-        int size = snprintf(text, sizeof text, "%s{\"omitted\":%" PRIu64 "}",
-                            params->values > params->omitted ? "," : "", params->omitted);
+        char number[PARAMS_NUMBER_SIZE] = "null", text[PARAMS_END_ROOM];
+        if (!params->endless)
+            snprintf(number, sizeof number, "%" PRIu64, params->omitted);
+        int size = snprintf(text, sizeof text, "%s{\"omitted\":%s}",
+                            params->values > params->omitted ? "," : "", number);
         byte_writer_bytes(&writer, text, (size_t)size);
     }
     if (!params->finished)

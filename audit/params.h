@@ -12,6 +12,8 @@
  *     {"default":true}                       the column's default (bulk execute)
  *     {"ignore":true}                        the column is left as it is (bulk execute)
  *     {"omitted":N}                          last: N more values had no room
+ *     {"omitted":null}                       last: more values follow, in a part of the command
+ * that was not kept
  *     {"name":"…","value":V}                 a query attribute: V as above
  *
  * The object is reused from one execution to the next, and keeps its memory until it is trimmed.
@@ -39,6 +41,7 @@ struct audit_params {
     bool named;
     uint64_t values;
     uint64_t omitted;
+    bool endless;  /* … of a number that is not known */
     bool finished; /* the closing bracket is there */
     bool failed;   /* out of memory: params_finish() says so */
 };
@@ -61,6 +64,8 @@ void params_default(struct audit_params *params);
 void params_ignore(struct audit_params *params);
 /* A value that was sent and is not at hand. All that follow must be omitted too. */
 void params_omit(struct audit_params *params);
+/* Nobody knows how many more there are. The list ends here. */
+void params_omit_rest(struct audit_params *params);
 void params_int(struct audit_params *params, int64_t value);
 void params_unsigned(struct audit_params *params, uint64_t value);
 void params_double(struct audit_params *params, double value);

@@ -120,6 +120,13 @@ void buffer_trim(struct buffer *buffer, size_t keep)
         buffer_release(buffer);
 }
 
+void buffer_wipe(struct buffer *buffer)
+{
+    if (buffer->storage)
+        explicit_bzero(buffer->storage, buffer->capacity);
+    buffer_clear(buffer);
+}
+
 bool buffer_check(const struct buffer *buffer)
 {
     return buffer->start <= buffer->end && buffer->end <= buffer->capacity &&

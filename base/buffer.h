@@ -75,6 +75,13 @@ void buffer_clear(struct buffer *buffer);
 /* Drops all bytes, and frees the storage when it is larger than `keep`: for buffers that idle. */
 void buffer_trim(struct buffer *buffer, size_t keep);
 
+/*
+ * Overwrites the whole storage with zeros, in a way that no compiler leaves out, and drops all
+ * bytes; the storage stays. For what may hold a secret. A buffer that has grown has left copies
+ * behind: reserve room for everything before a secret goes in.
+ */
+void buffer_wipe(struct buffer *buffer);
+
 /* Whether the invariant holds. */
 bool buffer_check(const struct buffer *buffer);
 

@@ -215,8 +215,8 @@ static int choose_users(const struct command *command, const struct snapshot *sn
         target->accounts[target->account_count++].user = command->users[i];
     if (command->user_count == 0)
         preflight_users(snapshot, target);
-    if (target->account_count > 0)
-        return EXIT_DONE;
+    if (target->account_count > 0 || !command->name)
+        return EXIT_DONE; /* one of many that has none is reported among them */
     return refuse("no role names a MySQL account for the database \"%s\" without a glob: give one "
                   "with --user",
                   target->database->name);

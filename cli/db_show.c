@@ -16,7 +16,7 @@ bool db_show_is_good(const struct preflight_target *target)
     for (size_t i = 0; i < target->account_count; i++)
         if (!target->accounts[i].facts || target->accounts[i].facts->fault != PROBE_FAULT_NONE)
             return false;
-    return true;
+    return target->account_count > 0;
 }
 
 /* One account's warning is told for each; the server's once. */

@@ -22,7 +22,11 @@ struct db_show {
     int64_t now_us;
 };
 
-/* Whether every account of it could be used. */
+/* What is said of a database that no role names an account for, and what to do about it. */
+#define DB_SHOW_NO_ACCOUNT      "no account to try: roles name MySQL accounts for it by globs alone"
+#define DB_SHOW_NO_ACCOUNT_NEXT "Give an account with --user."
+
+/* Whether it has accounts, and every one of them could be used. */
 bool db_show_is_good(const struct preflight_target *target);
 
 /* Append one database. ERROR_MEMORY or ERROR_LIMIT. */

@@ -180,6 +180,16 @@ static void put_accounts(struct json_object *line, const struct db_show *show,
         json_field_bool(line, "more_accounts", true);
 }
 
+/* A failure of the database itself, in the form of an account's. */
+static void put_no_account(struct json_object *line)
+{
+    struct json_object failure = json_field_object(line, "failure");
+    json_field_string(&failure, "kind", "no_account");
+    json_field_string(&failure, "message", DB_SHOW_NO_ACCOUNT);
+    json_field_string(&failure, "next", DB_SHOW_NO_ACCOUNT_NEXT);
+    json_end(&failure);
+}
+
 bool db_show_json(const struct db_show *show, const struct preflight_target *target,
                   struct buffer *out, struct error *err)
 {
@@ -200,6 +210,8 @@ bool db_show_json(const struct db_show *show, const struct preflight_target *tar
             end_array(&masked);
         }
     }
+    if (target->account_count == 0)
+        put_no_account(&line);
     put_accounts(&line, show, target, &summary);
     put_warnings(&line, &summary);
     json_end(&line);

@@ -286,6 +286,10 @@ static void put_account(struct page *page, const struct preflight_account *accou
 static void put_accounts(struct page *page, const struct preflight_target *target,
                          const struct db_summary *summary)
 {
+    if (target->account_count == 0) {
+        put_row(page, "FAILED", COLOUR_BAD, "%s", DB_SHOW_NO_ACCOUNT);
+        put_row(page, "what to do", COLOUR_HEADING, "%s", DB_SHOW_NO_ACCOUNT_NEXT);
+    }
     for (size_t i = 0; i < target->account_count; i++)
         if (target->accounts[i].facts)
             put_account(page, &target->accounts[i]);

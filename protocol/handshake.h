@@ -126,7 +126,8 @@ bool handshake_login_append(struct buffer *out, uint8_t sequence,
                             const struct handshake_login *login, struct error *err) MUST_USE;
 
 /*
- * COM_CHANGE_USER (payload's first byte 0x11), both roles. `capabilities` are those of the session.
+ * COM_CHANGE_USER (payload's first byte 0x11), both roles. `capabilities` are those of the session,
+ * and of its leg: what that client has set, or what that login to the server has said.
  * Names are checked as in a login, but no quotes are taken away (servers do not either). Everything
  * behind the schema may be missing. The appender writes sequence id 0, as every command has.
  */

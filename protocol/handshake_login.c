@@ -8,8 +8,9 @@
 
 /* The fixed part of a login; an SSLRequest is this and nothing more. */
 #define LOGIN_FIXED_SIZE 32
-/* Reserved bytes of it: MariaDB clients put extended capabilities into the last 4. */
-#define LOGIN_FILLER 19 /* then MariaDB's extended flags, zero from MySQL */
+/* Reserved bytes of it; behind them stand MariaDB's 4 bytes of extended flags, which are reserved
+ * too, and zero, from MySQL clients. */
+#define LOGIN_FILLER 19
 
 /* Flags that change where the fields of a login lie. */
 #define CAPABILITY_LAYOUT                                                                 \
@@ -84,7 +85,7 @@ static bool user_unquote(struct byte_view *user, struct error *err)
     return true;
 }
 
-static bool attributes_check(struct byte_view attributes)
+static bool connect_attributes_check(struct byte_view attributes)
 {
     struct byte_reader reader = byte_reader(attributes.data, attributes.length);
     while (byte_reader_left(&reader) > 0) {
@@ -112,12 +113,12 @@ static bool plugin_read(struct byte_reader *reader, struct handshake_login *logi
     return handshake_plugin_name(plugin, login->plugin, err);
 }
 
-static bool attributes_read(struct byte_reader *reader, struct handshake_login *login)
+static bool connect_attributes_read(struct byte_reader *reader, struct handshake_login *login)
 {
     if (!(login->capabilities & CAPABILITY_CONNECT_ATTRS) || byte_reader_left(reader) == 0)
         return true;
     return byte_reader_lenenc_view(reader, &login->attributes) &&
-           attributes_check(login->attributes);
+           connect_attributes_check(login->attributes);
 }
 
 /* The answer to the scramble, in the three forms that it has had. */
@@ -164,7 +165,7 @@ static bool login_fields_read(struct byte_reader *reader, uint32_t client,
                    err) ||
         !plugin_read(reader, login, err))
         return false;
-    if (!attributes_read(reader, login))
+    if (!connect_attributes_read(reader, login))
         return malformed("login", "the connection attributes", err);
     return login_end_check(reader, client, login, err);
 }
@@ -318,7 +319,7 @@ bool handshake_change_user_read(struct byte_view payload, uint32_t capabilities,
                    err) ||
         !plugin_read(&reader, &login, err))
         return false;
-    if (!attributes_read(&reader, &login) || byte_reader_left(&reader) > 0)
+    if (!connect_attributes_read(&reader, &login) || byte_reader_left(&reader) > 0)
         return malformed("COM_CHANGE_USER", "the connection attributes", err);
     login.capabilities = capabilities;
     *out = login;

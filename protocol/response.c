@@ -172,11 +172,6 @@ bool response_at_boundary(const struct response_tracker *tracker, uint8_t *next_
     return tracker->stage == STAGE_HEADER && tracker->header_have == 0 && !tracker->continued;
 }
 
-bool response_under_way(const struct response_tracker *tracker)
-{
-    return tracker->begun;
-}
-
 /* The phases that may follow each phase, as bits: the drawing in response_private.h. The way back
  * to PHASE_IDLE is response_finish(). */
 #define BIT(phase) (1u << (phase))

@@ -36,7 +36,8 @@
 #include "protocol/command.h"
 #include "protocol/packet.h"
 
-#define RESPONSE_INSPECT_MAX 65536 /* bytes of one packet that are read; the rest is skipped */
+#define RESPONSE_INSPECT_MAX (1u << 20) /* bytes of one packet that are read; the rest is skipped \
+                                         */
 #define RESPONSE_KEEP        4096  /* bytes of memory for cut packets that stay between answers */
 #define RESPONSE_FIFO_MAX    1024  /* commands sent and not yet answered, for one session */
 #define RESPONSE_COLUMNS_MAX 65535 /* of one result set; servers allow 4,096 */
@@ -161,8 +162,5 @@ void response_infile_sent(struct response_tracker *tracker, uint8_t sequence);
  * have: where an ERR of ours may be put in. Where nothing is expected that is 1, which clients take
  * for the answer to their next command. */
 bool response_at_boundary(const struct response_tracker *tracker, uint8_t *next_sequence);
-
-/* Whether an answer has begun and not ended: at least one byte of it was seen. */
-bool response_under_way(const struct response_tracker *tracker);
 
 #endif

@@ -19,9 +19,10 @@ static bool response_read_ok(struct response_tracker *tracker, struct byte_view 
     struct response_outcome *outcome = &tracker->outcome;
     struct packet_ok ok = {0};
     uint32_t capabilities = tracker->capabilities;
-    /* What was cut off can only be session tracking. */
-    if (tracker->length > RESPONSE_INSPECT_MAX)
-        capabilities &= ~CAPABILITY_SESSION_TRACK;
+    /* What was cut off can only be session tracking, and a new schema in it has to be judged. */
+    if (tracker->length > RESPONSE_INSPECT_MAX && capabilities & CAPABILITY_SESSION_TRACK)
+        return error_set(err, ERROR_LIMIT, "an OK of %u bytes is longer than can be followed",
+                         tracker->length);
     if (!packet_ok_read(payload, capabilities, &ok, err))
         return false;
     outcome->has_status = true;

@@ -85,7 +85,6 @@ void statement_reset(struct statement *statement)
     }
     statement_state_give(statement, &statement->long_slots);
     buffer_release(&statement->long_data);
-    statement->long_kept = 0;
 }
 
 static void statement_free(struct statement *statement)
@@ -283,8 +282,15 @@ static struct statement_long *statement_long_make(struct statement *statement, u
     slots[parameter] = (uint32_t)count + 1;
     struct statement_long *entry = statement_long_entry(statement, count);
     *entry = (struct statement_long){0};
-    buffer_init(&entry->bytes, STATEMENT_LONG_DATA_MAX);
+    buffer_init(&entry->bytes, STATEMENT_LONG_VALUE_MAX);
     return entry;
+}
+
+/* Values may take half of the room: what cannot be done without must find some. */
+static bool statement_value_fits(struct statement *statement, size_t length)
+{
+    return statement->map->state_total + length <= STATEMENT_STATE_MAX / 2 &&
+           statement_state_take(statement, length);
 }
 
 bool statement_long_data(struct statement *statement, struct byte_view payload,
@@ -302,18 +308,17 @@ bool statement_long_data(struct statement *statement, struct byte_view payload,
     if (!entry)
         return false;
     size_t length = byte_reader_left(&reader);
-    size_t room = STATEMENT_LONG_DATA_MAX - statement->long_kept;
+    size_t room = STATEMENT_LONG_VALUE_MAX - buffer_length(&entry->bytes);
     entry->full_length += full_length - reader.offset;
     if (length > room)
         length = room;
     /* What was once cut stays cut: later pieces must not close up to it. */
-    if (entry->cut || !statement_state_take(statement, length))
+    if (entry->cut || !statement_value_fits(statement, length))
         length = 0;
     if (!buffer_append(&entry->bytes, reader.data + reader.offset, length, err)) {
         statement->map->state_total -= length;
         return false;
     }
-    statement->long_kept += length;
     entry->cut = buffer_length(&entry->bytes) < entry->full_length;
     return true;
 }

@@ -32,10 +32,9 @@
 /* Parameter types and long data of all of a session's statements. Past it long data is only
  * counted, and what cannot do without memory is refused. */
 #define STATEMENT_STATE_MAX (16u * 1024 * 1024)
-#define STATEMENT_LONG_DATA_MAX                                                         \
-    (1024u * 1024)                    /* long data kept of one statement for the record \
-                                       */
-#define STATEMENT_LAST_ID 0xFFFFFFFFu /* MariaDB: the statement prepared last */
+/* Long data kept of one parameter, in bytes: as much as a record shows of a value. */
+#define STATEMENT_LONG_VALUE_MAX 4096
+#define STATEMENT_LAST_ID        0xFFFFFFFFu /* MariaDB: the statement prepared last */
 
 struct statement_text {
     const char *bytes; /* as captured; may be cut */
@@ -59,7 +58,6 @@ struct statement {
     struct buffer types;      /* two bytes for each parameter; empty until the first bind */
     struct buffer long_slots; /* for each parameter, 1 + its place in long_data, or 0 */
     struct buffer long_data;  /* of struct statement_long */
-    size_t long_kept;         /* bytes of long data that are kept */
 };
 
 /* `attributes`: the session has agreed on CLIENT_QUERY_ATTRIBUTES, which changes every execute. */

@@ -28,17 +28,12 @@ void text_result_init(struct text_result *result, uint32_t capabilities)
     buffer_init(&result->store, TEXT_RESULT_BYTES_MAX);
 }
 
-static void wipe(struct buffer *buffer)
-{
-    if (buffer->storage)
-        explicit_bzero(buffer->storage, buffer->capacity);
-    buffer_release(buffer);
-}
-
 void text_result_release(struct text_result *result)
 {
-    wipe(&result->input);
-    wipe(&result->store);
+    buffer_wipe(&result->input);
+    buffer_release(&result->input);
+    buffer_wipe(&result->store);
+    buffer_release(&result->store);
     result->rows = 0;
     result->columns = 0;
     explicit_bzero(result->message, sizeof result->message);

@@ -32,7 +32,7 @@ enum value_kind {
     VALUE_TEXT,  /* bytes in the connection's character set: strings, decimals, JSON, ENUM, SET */
     VALUE_BYTES, /* bytes: blobs, VECTOR */
     VALUE_DATETIME,  /* text, as MySQL prints it */
-    VALUE_LONG_DATA, /* bytes that COM_STMT_SEND_LONG_DATA brought (cut at STATEMENT_LONG_DATA_MAX)
+    VALUE_LONG_DATA, /* bytes that COM_STMT_SEND_LONG_DATA brought (cut at STATEMENT_LONG_VALUE_MAX)
                       */
     VALUE_DEFAULT,   /* bulk execute only: the column's default */
     VALUE_IGNORE,    /* bulk execute only: leave the column as it is */

@@ -7,7 +7,8 @@ static bool home_begin(struct leg_home *home, struct error *err)
 {
     if (home->compression)
         return true;
-    buffer_init(&home->output, COMPRESSION_FRAME_MAX + COMPRESSION_HEADER_SIZE);
+    /* A frame with 255 of at most one byte before it. */
+    buffer_init(&home->output, COMPRESSION_FRAME_MAX + 256 * (COMPRESSION_HEADER_SIZE + (size_t)1));
     return compression_create(&home->compression, err);
 }
 
@@ -27,6 +28,7 @@ bool leg_compress(struct leg *leg, struct leg_home *home, enum compression_metho
         return false;
     *leg = (struct leg){.home = home, .method = method, .level = level};
     buffer_init(&leg->left, COMPRESSION_PIECE_MAX);
+    buffer_init(&leg->gathered, LEG_GATHER_MAX + COMPRESSION_PIECE_MAX);
     decompressor_init(&leg->decompressor, home->compression, method);
     return true;
 }
@@ -42,6 +44,7 @@ void leg_release(struct leg *leg)
         return;
     decompressor_release(&leg->decompressor);
     buffer_release(&leg->left);
+    buffer_release(&leg->gathered);
     *leg = (struct leg){0};
 }
 
@@ -83,9 +86,12 @@ static bool unpack(struct leg *leg, struct stream *stream, struct byte_view inpu
         if (!decompressor_feed(&leg->decompressor, rest, leg->incoming, &consumed, &piece, err))
             return false;
         *at += consumed;
-        given += piece.length;
-        if (decompressor_begun(&leg->decompressor) && leg->incoming != DECOMPRESSOR_ANY)
-            leg->incoming = leg_next(leg);
+        given += consumed + piece.length;
+        if (decompressor_begun(&leg->decompressor)) {
+            given += LEG_FRAME_COST;
+            if (leg->incoming != DECOMPRESSOR_ANY)
+                leg->incoming = leg_next(leg);
+        }
         if (!give(leg, piece, take, owner, &whole, err))
             return false;
         if (given >= LEG_BURST)
@@ -115,33 +121,64 @@ bool leg_read(struct leg *leg, struct stream *stream, const uint8_t *data, size_
     return true;
 }
 
+/* How many frames go before those of the content, so that the last of these has the id `last`. */
+static size_t padding_for(const struct leg *leg, size_t length, int last)
+{
+    size_t frames = (length + COMPRESSION_FRAME_MAX - 1) / COMPRESSION_FRAME_MAX;
+    return last == LEG_ANY || length == 0 ? 0 : (uint8_t)(last + 1 - (int)frames - leg->outgoing);
+}
+
+/* Frames that are small leave in one write to the stream, and so in one TLS record. */
 static bool write_frames(struct leg *leg, struct stream *stream, enum compression_method method,
-                         struct byte_view bytes, size_t frames, struct error *err)
+                         struct byte_view bytes, int last, struct error *err)
 {
     struct buffer *output = &leg->home->output;
-    bool good = true;
-    for (size_t from = 0; good && from<bytes.length; frames -= frames> 1) {
-        size_t length = (bytes.length - from + frames - 1) / frames;
-        if (length > COMPRESSION_FRAME_MAX)
-            length = COMPRESSION_FRAME_MAX;
+    buffer_clear(output);
+    bool good =
+        compression_pad(&bytes, padding_for(leg, bytes.length, last), &leg->outgoing, output, err);
+    while (good && bytes.length > 0) {
+        size_t length = bytes.length < COMPRESSION_FRAME_MAX ? bytes.length : COMPRESSION_FRAME_MAX;
+        good = compression_append(leg->home->compression, method, leg->level,
+                                  byte_view(bytes.data, length), &leg->outgoing, output, err) &&
+               stream_write(stream, buffer_bytes(output), buffer_length(output), err);
+        bytes = byte_view(bytes.data + length, bytes.length - length);
         buffer_clear(output);
-        good =
-            compression_append(leg->home->compression, method, leg->level,
-                               byte_view(bytes.data + from, length), &leg->outgoing, output, err) &&
-            stream_write(stream, buffer_bytes(output), buffer_length(output), err);
-        from += length;
     }
     return good;
 }
 
-bool leg_write(struct leg *leg, struct stream *stream, struct byte_view bytes, size_t frames,
-               struct error *err)
+/* With what was gathered before it, in one frame where that is not too long. */
+static bool write_behind(struct leg *leg, struct stream *stream, struct byte_view bytes, int last,
+                         struct error *err)
 {
-    if (!leg->home)
-        return stream_write(stream, bytes.data, bytes.length, err);
-    bool good = write_frames(leg, stream, leg->method, bytes, frames, err);
+    struct buffer *gathered = &leg->gathered;
+    size_t length = buffer_length(gathered);
+    bool good = true;
+    if (length > 0 && bytes.length <= COMPRESSION_PIECE_MAX) {
+        good = buffer_append(gathered, bytes.data, bytes.length, err);
+        bytes = byte_view(buffer_bytes(gathered), buffer_length(gathered));
+    } else if (length > 0) {
+        good = write_frames(leg, stream, leg->method, byte_view(buffer_bytes(gathered), length),
+                            LEG_ANY, err);
+    }
+    good = good && write_frames(leg, stream, leg->method, bytes, last, err);
+    buffer_release(gathered);
     buffer_trim(&leg->home->output, LEG_KEEP_OUTPUT);
     return good;
+}
+
+bool leg_write(struct leg *leg, struct stream *stream, struct byte_view bytes, int last,
+               struct error *err)
+{
+    return leg->home ? write_behind(leg, stream, bytes, last, err)
+                     : stream_write(stream, bytes.data, bytes.length, err);
+}
+
+bool leg_gather(struct leg *leg, struct stream *stream, struct byte_view bytes, struct error *err)
+{
+    if (!leg->home || buffer_length(&leg->gathered) + bytes.length >= LEG_GATHER_MAX)
+        return leg_write(leg, stream, bytes, LEG_ANY, err);
+    return buffer_append(&leg->gathered, bytes.data, bytes.length, err);
 }
 
 bool leg_write_secret(struct leg *leg, struct stream *stream, struct byte_view bytes,
@@ -150,8 +187,7 @@ bool leg_write_secret(struct leg *leg, struct stream *stream, struct byte_view b
     if (!leg->home)
         return stream_write(stream, bytes.data, bytes.length, err);
     struct buffer *output = &leg->home->output;
-    bool good = write_frames(leg, stream, COMPRESSION_NONE, bytes, 1, err);
-    if (output->storage)
-        explicit_bzero(output->storage, output->capacity);
+    bool good = write_frames(leg, stream, COMPRESSION_NONE, bytes, LEG_ANY, err);
+    buffer_wipe(output);
     return good;
 }

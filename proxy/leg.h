@@ -14,9 +14,13 @@
 #include "protocol/compression.h"
 #include "tls/stream.h"
 
-/* What is unpacked for one leg before the worker's other events get their turn, in bytes: 64 KiB
- * that were read can hold 64 MiB. */
-#define LEG_BURST (1024u * 1024)
+/* What is unpacked for one leg before the worker's other events get their turn, in bytes of input
+ * and of content: 64 KiB that were read can hold 64 MiB. A frame counts as LEG_FRAME_COST more: it
+ * can have one byte. */
+#define LEG_BURST      (1024u * 1024)
+#define LEG_FRAME_COST 1024u
+/* What leg_gather() keeps at most, in bytes. */
+#define LEG_GATHER_MAX (16u * 1024)
 /* Storage for frames that a worker keeps between writes, in bytes. */
 #define LEG_KEEP_OUTPUT (256u * 1024)
 
@@ -34,11 +38,12 @@ struct leg {
     enum compression_method method;
     uint8_t level; /* zstd's, as the client's login named it */
     struct decompressor decompressor;
-    uint8_t outgoing;   /* sequence id of the next frame to be written */
-    int incoming;       /* … that the next frame to come must have, or DECOMPRESSOR_ANY */
-    bool closed;        /* nothing is read or written any more */
-    bool seen;          /* the first byte of the next input was unpacked when it came first */
-    struct buffer left; /* unpacked and not taken yet: at most COMPRESSION_PIECE_MAX */
+    uint8_t outgoing;       /* sequence id of the next frame to be written */
+    int incoming;           /* … that the next frame to come must have, or DECOMPRESSOR_ANY */
+    bool closed;            /* nothing is read or written any more */
+    bool seen;              /* the first byte of the next input was unpacked when it came first */
+    struct buffer left;     /* unpacked and not taken yet: at most COMPRESSION_PIECE_MAX */
+    struct buffer gathered; /* to be written: less than LEG_GATHER_MAX between two calls */
 };
 
 /* From now on `method` is in use, both ways. COMPRESSION_NONE does nothing. */
@@ -79,11 +84,20 @@ bool leg_read(struct leg *leg, struct stream *stream, const uint8_t *data, size_
               leg_take *take, void *owner, size_t *taken, struct error *err) MUST_USE;
 
 /*
- * Writes, in `frames` frames of about equal size (1 but to reach a sequence id; more where one
- * would be too long, fewer where there are fewer bytes).
+ * Writes, behind what was gathered, in as few frames as there can be. `last` is the sequence id
+ * that the last of them shall have, or LEG_ANY: frames that hold next to nothing go before it where
+ * it takes more (compression_pad()).
  */
-bool leg_write(struct leg *leg, struct stream *stream, struct byte_view bytes, size_t frames,
+#define LEG_ANY (-1)
+bool leg_write(struct leg *leg, struct stream *stream, struct byte_view bytes, int last,
                struct error *err) MUST_USE;
+/*
+ * Writes a part of something whose end is still to be written by leg_write(), and without which it
+ * is of no use to the peer: so it may be kept until more has come together. Without compression
+ * nothing is kept.
+ */
+bool leg_gather(struct leg *leg, struct stream *stream, struct byte_view bytes,
+                struct error *err) MUST_USE;
 /* Writes what may hold a password: stored, so that no compressor remembers it, and leaves no copy.
  */
 bool leg_write_secret(struct leg *leg, struct stream *stream, struct byte_view bytes,

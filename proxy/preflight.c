@@ -145,6 +145,9 @@ static bool probe_next(struct turn *turn, struct error *err)
 
 static bool begin(struct run *run, struct preflight_target *target, struct error *err)
 {
+    target->done = target->account_count == 0;
+    if (target->done)
+        return true;
     struct turn *turn = calloc(1, sizeof *turn);
     if (!turn)
         return error_set(err, ERROR_MEMORY, "out of memory");
@@ -155,19 +158,25 @@ static bool begin(struct run *run, struct preflight_target *target, struct error
     return false;
 }
 
-/* Reports what is due, then keeps PREFLIGHT_AT_ONCE_MAX under way. */
-static void go_on(struct run *run)
+static void report_due(struct run *run)
 {
     while (run->reported < run->started && run->targets[run->reported].done) {
         struct preflight_target *target = &run->targets[run->reported++];
         run->report(run->arg, target);
         free_facts(target);
     }
+}
+
+/* Reports what is due, and keeps PREFLIGHT_AT_ONCE_MAX under way. */
+static void go_on(struct run *run)
+{
+    report_due(run);
     while (run->error.code == ERROR_NONE && run->started < run->count &&
            run->started < run->reported + PREFLIGHT_AT_ONCE_MAX) {
         if (!begin(run, &run->targets[run->started], &run->error))
             break;
         run->started++;
+        report_due(run); /* one without accounts is done at once */
     }
     if (run->error.code != ERROR_NONE)
         run->count = run->started; /* those that run may come to their end */

@@ -42,8 +42,9 @@ struct preflight_target {
 void preflight_users(const struct snapshot *snapshot, struct preflight_target *target);
 
 /*
- * Probes all targets; `report` gets each, in their order, as soon as it and those before it are
- * done, and its facts are freed afterwards. True: it ran, whatever the facts say.
+ * Probes all targets (one without accounts is left alone); `report` gets each, in their order, as
+ * soon as it and those before it are done, and its facts are freed afterwards. True: it ran,
+ * whatever the facts say.
  */
 bool preflight_run(struct snapshot *snapshot, struct preflight_target *targets, size_t count,
                    const char *schema,

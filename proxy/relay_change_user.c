@@ -60,7 +60,7 @@ void relay_change_user(struct session *session, struct byte_view payload, struct
     enum auth_step step;
     session->relay->changing = exchange;
     session->login_started_us = clock_monotonic_us();
-    if (!handshake_change_user_read(payload, session->offered, &session->login, &err)) {
+    if (!handshake_change_user_read(payload, session->capabilities, &session->login, &err)) {
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
         return;
     }

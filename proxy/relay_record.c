@@ -121,8 +121,12 @@ bool relay_decode_values(struct session *session, enum command_event event,
     if (command == COMMAND_STMT_EXECUTE)
         return statement_values(statement, payload, length, add_value, &relay->params, err) &&
                statement_attributes(statement, payload, length, &attributes, err);
-    if (command == COMMAND_STMT_BULK_EXECUTE)
-        return statement_bulk_values(statement, payload, length, &rows, &count, err);
+    if (command != COMMAND_STMT_BULK_EXECUTE)
+        return true;
+    if (!statement_bulk_values(statement, payload, length, &rows, &count, err))
+        return false;
+    if (event != COMMAND_WHOLE)
+        params_omit_rest(&relay->params);
     return true;
 }
 

@@ -236,7 +236,7 @@ static void send_error(struct session *session, uint16_t code, const char *sqlst
         session->leg.outgoing = sequence; /* frames and packets count alike there */
     if (!packet_err_append(&packet, sequence, code, sqlstate, message, &err) ||
         !leg_write(&session->leg, session->client,
-                   byte_view(buffer_bytes(&packet), buffer_length(&packet)), 1, &err))
+                   byte_view(buffer_bytes(&packet), buffer_length(&packet)), LEG_ANY, &err))
         log_debug("the client could not be told", "error", err.message, NULL);
 }
 
@@ -258,7 +258,7 @@ void session_fail(struct session *session, enum reason reason, uint16_t code, co
 bool session_write(struct session *session, const void *bytes, size_t length)
 {
     struct error err = {0};
-    if (leg_write(&session->leg, session->client, byte_view(bytes, length), 1, &err))
+    if (leg_write(&session->leg, session->client, byte_view(bytes, length), LEG_ANY, &err))
         return true;
     session_end(session, REASON_CLIENT_LOST, "%s", err.message);
     return false;

@@ -94,9 +94,11 @@ struct session {
     struct auth_server auth;
     struct buffer last_auth; /* payload to send before the OK */
 
+    uint32_t connection_id; /* the database's, once it has greeted */
     char mysql_user[HANDSHAKE_USER_MAX];
     char schema[HANDSHAKE_SCHEMA_MAX];
-    uint32_t capabilities;         /* of the command phase, the same on both legs */
+    uint32_t capabilities;         /* of the command phase, the same on both legs; and those that
+                                      concern the client's leg alone, as the client set them */
     uint32_t mariadb_capabilities; /* likewise */
     bool identified; /* the client's certificate is verified and stream_peer() valid */
     bool pending;    /* counted as not logged in */

@@ -149,6 +149,7 @@ static void on_greeted(void *owner, const struct handshake_greeting *upstream)
     random_scramble(session->scramble);
     handshake_greeting_for_client(upstream, listener_of(session)->starttls, session->scramble,
                                   &greeting);
+    session->connection_id = upstream->connection_id;
     session->offered = greeting.capabilities;
     session->offered_mariadb = greeting.mariadb_capabilities;
     memcpy(session->offered_plugin, greeting.plugin, sizeof session->offered_plugin);
@@ -496,7 +497,12 @@ static void on_lost(void *owner, enum upstream_fault fault, const struct error *
     struct session *session = owner;
     const char *previous = log_enter(session->id);
     session->upstream = NULL;
-    session_fail(session, fault_reason(fault, err), 1159, "08S01", "%s", err->message);
+    /* Whoever has nothing to wait for finds the connection closed, as directly: drivers and their
+     * pools know that for a lost connection, and not an error that answers their next command. */
+    if (session->state == SESSION_READY && relay_idle(session))
+        session_end(session, fault_reason(fault, err), "%s", err->message);
+    else
+        session_fail(session, fault_reason(fault, err), 1159, "08S01", "%s", err->message);
     log_leave(previous);
 }
 

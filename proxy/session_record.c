@@ -51,8 +51,7 @@ bool session_render_prefix(struct session *session, struct error *err)
         .local_client = local,
         .database = session->database ? session->database->name : NULL,
         .mysql_user = session->mysql_user,
-        .upstream_connection_id =
-            session->upstream ? upstream_greeting(session->upstream)->connection_id : 0,
+        .upstream_connection_id = session->connection_id,
     };
     return audit_prefix_render(&session->prefix, &facts, err);
 }

@@ -66,7 +66,7 @@ struct upstream {
     unsigned open_handles; /* timer, stream, resolution: memory goes with the last */
     struct handshake_greeting greeting;
     struct leg leg;
-    int last_frame;   /* the next write's last frame is to have this id; -1: any */
+    int last_frame;   /* the next write's last frame is to have this id; or LEG_ANY */
     uint8_t sequence; /* of the server's next packet before the login's end */
     struct buffer input;
     struct auth_client auth;
@@ -269,10 +269,9 @@ static void end_login(struct upstream *upstream, enum auth_step step, struct byt
 }
 
 /* For what may hold a password. */
-static void wipe_buffer(struct buffer *buffer)
+static void release_secret(struct buffer *buffer)
 {
-    if (buffer->storage)
-        explicit_bzero(buffer->storage, buffer->capacity);
+    buffer_wipe(buffer);
     buffer_release(buffer);
 }
 
@@ -289,8 +288,8 @@ static bool authenticate(struct upstream *upstream, struct byte_view payload, ui
         good = packet_append(&packet, (uint8_t)(sequence + 1), buffer_bytes(&answer),
                              buffer_length(&answer), err) &&
                send_packet(upstream, &packet, err);
-    wipe_buffer(&answer);
-    wipe_buffer(&packet);
+    release_secret(&answer);
+    release_secret(&packet);
     return good;
 }
 
@@ -401,8 +400,8 @@ static bool send_credentials(struct upstream *upstream, struct handshake_login *
                send_packet(upstream, &packet, err);
     }
     login->auth_response = byte_view(NULL, 0);
-    wipe_buffer(&response);
-    wipe_buffer(&packet);
+    release_secret(&response);
+    release_secret(&packet);
     return good;
 }
 
@@ -544,7 +543,7 @@ bool upstream_open(struct upstream_home *home, struct snapshot *snapshot,
                                   .database = database,
                                   .events = events,
                                   .owner = owner,
-                                  .last_frame = -1,
+                                  .last_frame = LEG_ANY,
                                   .open_handles = 1};
     buffer_init(&upstream->input, PACKET_LOGIN_MAX + PACKET_HEADER_SIZE + STREAM_READ_CHUNK);
     buffer_init(&upstream->login_attributes, PACKET_LOGIN_MAX);
@@ -633,17 +632,16 @@ bool upstream_write(struct upstream *upstream, struct byte_view bytes, struct er
     if (upstream->state != STATE_READY)
         return error_set(err, ERROR_STATE, "a command was sent in state %s",
                          state_names[upstream->state]);
-    size_t frames = 1;
-    if (upstream->last_frame >= 0)
-        frames += (uint8_t)(upstream->last_frame - upstream->leg.outgoing);
-    upstream->last_frame = -1;
-    return leg_write(&upstream->leg, upstream->stream, bytes, frames, err);
+    int last = upstream->last_frame;
+    upstream->last_frame = LEG_ANY;
+    return last == LEG_ANY ? leg_gather(&upstream->leg, upstream->stream, bytes, err)
+                           : leg_write(&upstream->leg, upstream->stream, bytes, last, err);
 }
 
 void upstream_begin(struct upstream *upstream, enum upstream_turn turn)
 {
     upstream->leg.outgoing = turn == UPSTREAM_COMMAND ? 0 : leg_next(&upstream->leg);
-    upstream->last_frame = -1;
+    upstream->last_frame = LEG_ANY;
 }
 
 void upstream_end(struct upstream *upstream, uint8_t last)
@@ -711,8 +709,8 @@ static void quit(struct upstream *upstream)
     upstream->events = NULL;
     stream_resume(upstream->stream);
     upstream_begin(upstream, UPSTREAM_COMMAND);
-    bool sent =
-        leg_write(&upstream->leg, upstream->stream, byte_view(packet, sizeof packet), 1, NULL);
+    bool sent = leg_write(&upstream->leg, upstream->stream, byte_view(packet, sizeof packet),
+                          LEG_ANY, NULL);
     shut(upstream, sent ? QUIT_LINGER_MS : 0);
 }
 

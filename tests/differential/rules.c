@@ -445,7 +445,8 @@ const struct rule grammar_rules[] = {
     {"set", 1, B, "SET SESSION foreign_key_checks = 0"},
     {"set", 1, B, "SET SESSION sql_warnings = 1"},
     {"set", 1, B, "SET SESSION no_such_variable = 1"},
-    {"set", 1, B, "SET GLOBAL max_connections = 1"},
+    /* MySQL 9.7 answers its COM_STMT_PREPARE with a plain OK, which is no answer to a prepare. */
+    {"set", 1, A, "SET GLOBAL max_connections = 1"},
     {"set", 1, B, "SET insert_id = ~small~"},
     {"set", 1, B, "SET last_insert_id = ~small~"},
     {"set", 1, B, "SET lc_time_names = 'de_DE'"},
@@ -577,7 +578,7 @@ const struct rule grammar_rules[] = {
     {"schema", 3, B, "differ"},
     {"schema", 3, B, "`differ2`"},
     {"schema", 2, B, "shop"},
-    {"schema", 1, B, "information_schema"},
+    {"schema", 1, A, "information_schema"}, /* MySQL's errors there depend on what it has cached */
     {"schema", 1, B, "no_such_schema"},
     {"schema", 1, B, "secret"},
     {"initdb", 4, B, "differ"},

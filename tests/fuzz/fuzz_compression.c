@@ -33,7 +33,7 @@ static void keep(struct seen *seen, struct byte_view piece)
     check(buffer_append(&seen->content, piece.data, length, NULL));
 }
 
-static void read_all(struct compression *shared, enum compression_method method, uint8_t level,
+static void read_all(struct compression *shared, enum compression_method method,
                      struct byte_view input, size_t cut, struct seen *seen)
 {
     struct decompressor decompressor;
@@ -68,7 +68,7 @@ static void write_again(struct compression *shared, enum compression_method meth
     check(compression_append(shared, method, 1,
                              byte_view(buffer_bytes(content), buffer_length(content)), &sequence,
                              &frames, NULL));
-    read_all(shared, method, 1, byte_view(buffer_bytes(&frames), buffer_length(&frames)), SIZE_MAX,
+    read_all(shared, method, byte_view(buffer_bytes(&frames), buffer_length(&frames)), SIZE_MAX,
              &seen);
     check(!seen.refused && buffer_length(&seen.content) == buffer_length(content));
     check(memcmp(buffer_bytes(&seen.content), buffer_bytes(content), buffer_length(content)) == 0);
@@ -85,8 +85,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum compression_method method = data[0] & 1 ? COMPRESSION_ZSTD : COMPRESSION_ZLIB;
     struct byte_view input = byte_view(data + 2, size - 2);
     check(compression_create(&shared, NULL));
-    read_all(shared, method, data[1], input, SIZE_MAX, &whole);
-    read_all(shared, method, data[1], input, (size_t)(data[0] >> 1) + 1, &pieces);
+    read_all(shared, method, input, SIZE_MAX, &whole);
+    read_all(shared, method, input, (size_t)(data[0] >> 1) + 1, &pieces);
     check(whole.refused == pieces.refused);
     if (!whole.refused) {
         size_t length = buffer_length(&whole.content);

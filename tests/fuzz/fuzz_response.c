@@ -47,7 +47,6 @@ static void note(struct seen *seen, struct response_tracker *tracker, enum respo
         seen->events[seen->event_count++] = (uint8_t)event;
     if (event == RESPONSE_DONE || event == RESPONSE_UNSOLICITED) {
         check(response_at_boundary(tracker, &next));
-        check(!response_under_way(tracker));
         note_outcome(seen, tracker);
     }
     if (event == RESPONSE_LOCAL_INFILE)

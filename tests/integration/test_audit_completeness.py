@@ -206,10 +206,6 @@ def test_pipelined(open_stack):
     assert summaries[0].values == 3 and summaries[0].commands == 16
 
 
-LONG_DATA = pytest.mark.xfail(strict=True, reason="long data of one parameter takes the room of the others")
-BULK_CUT = pytest.mark.xfail(strict=True, reason="a bulk execution beyond the limit hides that rows are left out")
-
-
 # --- bound values ---
 
 # MariaDB's extended capability flags, in the last four bytes of the login's filler, and bulk operations in them.
@@ -355,7 +351,6 @@ def test_long_data_and_values_that_stay(open_stack):
     assert summaries[0].values == 6
 
 
-@LONG_DATA
 def test_long_data_of_two_parameters(open_stack):
     """A megabyte for one parameter, and ten bytes for another."""
     before = open_stack.audit.count()
@@ -410,7 +405,6 @@ def test_bulk_values_are_those_that_were_sent(mariadb_stack):
     assert record["affected_rows"] == 3
 
 
-@BULK_CUT
 def test_bulk_beyond_the_limit(mariadb_stack):
     """Of rows that came behind the part that is kept the record says that they are left out."""
     before = mariadb_stack.audit.count()

@@ -2,6 +2,7 @@
 """COM_CHANGE_USER is a login in mid-session: what counts is the policy when it happens, not when it was asked for."""
 
 import copy
+import struct
 import threading
 
 import pytest
@@ -94,3 +95,26 @@ def test_text_after_a_reset_is_in_the_servers_own_character_set(stack):
     stack.audit.wait_for(lambda r: r.get("statement") == "SELECT 'caf\u00e9 in latin1'")
     stack.audit.wait_for(lambda r: r.get("statement") == "SELECT 'caf\u00e9 after the reset'")
     stack.audit.wait_for(lambda r: "statement_base64" in r)
+
+
+ATTRIBUTES = wire.lenenc_string(b"_client_name") + wire.lenenc_string(b"own")
+
+
+@pytest.mark.parametrize("flags, behind", [
+    (wire.CONNECT_ATTRS, wire.lenenc_string(ATTRIBUTES)),
+    (wire.PLUGIN_AUTH, b"mysql_native_password\0"),
+    (wire.CONNECT_ATTRS | wire.PLUGIN_AUTH, b"mysql_native_password\0" + wire.lenenc_string(ATTRIBUTES)),
+    (0, b""),
+], ids=["attributes", "plugin", "plugin and attributes", "neither"])
+def test_read_by_what_the_client_has_set(stack, flags, behind):
+    """Not by what it could have set: attributes without a plugin's name before them are no plugin's name."""
+    login = wire.CLIENT_FLAGS & ~(wire.PLUGIN_AUTH | wire.CONNECT_ATTRS) | flags
+    with open_session(stack.proxy, "writer", flags=login) as connection:
+        connection.command(wire.CHANGE_USER, b"reader\0\0shop\0" + struct.pack("<H", 45) + behind)
+        answer = connection.expect()
+        if flags & wire.PLUGIN_AUTH:
+            assert answer[:1] == b"\xfe"
+            connection.send(b"")
+            answer = connection.expect()
+        assert answer[:1] == b"\0"
+        assert wire.query(connection, "SELECT CURRENT_USER()") == [b"\x08reader@%"]

@@ -175,6 +175,43 @@ def test_sequence_ids_inside_are_the_same(stack, cut):
         assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize("size", [1000, 65536, 400 * 1024, 3 * MEGABYTE])
+@pytest.mark.parametrize("tails", [[1], [1, 1], [40, 3]])
+def test_sequence_ids_inside_of_long_commands(stack, size, tails):
+    """A streamed command leaves in more frames than it came in, or in fewer, and its last piece may be a byte: the last
+    frame has the client's id all the same."""
+    body = wire.packet(bytes([wire.QUERY]) + b"SELECT LENGTH('" + b"a" * size + b"'), 'b' UNION SELECT 1, 2")
+    for direct, through in pairs(stack):
+        answers = []
+        for connection in (direct, through):
+            connection.frame, at = 0, len(body) - sum(tails)
+            for length, start in [(at, 0)] + [(tails[i], at + sum(tails[:i])) for i in range(len(tails))]:
+                connection.send_raw(body[start:start + length])
+            ids = []
+            for _ in range(7):
+                head = connection.read_exactly(4)
+                connection.read_exactly(int.from_bytes(head[:3], "little"))
+                ids.append(head[3])
+            answers.append(ids + [connection.came[0][0]])
+        assert answers[0] == answers[1]
+
+
+def test_a_command_in_frames_of_a_byte(stack):
+    """A long one, streamed: thousands of frames come, and the server gets few."""
+    for direct, through in pairs(stack):
+        answers = []
+        for connection in (direct, through):
+            connection.cut = 1
+            body = wire.packet(bytes([wire.QUERY]) + b"SELECT LENGTH('" + b"t" * 100000 + b"')")
+            frames, connection.frame = [], len(body) & 0xFF
+            for number, byte in enumerate(body):
+                frames.append(header(1, number, 0) + bytes([byte]))
+            connection.send_frames(b"".join(frames))
+            answers.append(wire.read_result(connection))
+            answers.append([connection.came[0][0]])
+        assert answers[:2] == answers[2:]
+
+
 def test_pipelined_commands(stack):
     """Each answer's frames begin behind its own command's, and no frame holds parts of two answers."""
     for _, through in pairs(stack):
@@ -477,6 +514,56 @@ def test_hostile_zstd(stack):
             connection.at_end()
         assert stack.audit.wait_for(None, after=before, event="session.end")["reason"] == "client_protocol"
     assert resident(stack.proxy) < bounded()
+
+
+def test_zstd_window_is_the_clients_own(stack):
+    """Servers unpack a frame in one call: they take windows that the login's level does not need, up to 128 MiB here."""
+    if not stack.server.mysql9:
+        pytest.skip("MariaDB has no zstd on the wire")
+    command = wire.packet(bytes([wire.QUERY]) + b"SELECT 'window'")
+    for log in (10, 21, 23, 24, 27):
+        window = bytes([(log - 10) << 3])
+        packed = b"\x28\xb5\x2f\xfd\0" + window + struct.pack("<I", len(command) << 3 | 1)[:3] + command
+        for opener, target in ((compressed.open_direct, stack.server), (compressed.open_proxy, stack.proxy)):
+            with opener(target, "zstd", level=1) as connection:
+                connection.send_frames(header(len(packed), 0, len(command)) + packed)
+                connection.frame = 1
+                assert wire.read_result(connection) == [b"\x06window"], log
+
+
+SILENT = 40  # sessions, of 16 MiB each if nothing bounds them
+
+
+def current(service):
+    """Megabytes of memory, now."""
+    status = pathlib.Path(f"/proc/{service.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def test_half_frames_do_not_add_up(stack, start_proxy):
+    """Sessions that send all but the end of a frame of 16 MiB with the largest window, and fall silent: what they hold is
+    bounded (COMPRESSION_READERS_MAX for each worker, and what any long statement holds), and others are served."""
+    if not stack.server.mysql9:
+        pytest.skip("MariaDB has no zstd on the wire")
+    proxy = start_proxy(stack.server.port, plain)  # statements of more than 64k are not held
+    content = wire.packet(bytes([wire.QUERY]) + b"SELECT '" + bytes(compressed.LARGEST - 13))
+    packed = compressed.zstd_pack(content, 22)
+    assert len(packed) < 1000
+    before = current(proxy)
+    silent = [compressed.open_proxy(proxy, "zstd", level=22) for _ in range(SILENT)]
+    try:
+        for connection in silent:
+            connection.send_frames(header(len(packed) + 1000, 0, len(content)) + packed[:-2])
+        threading.Event().wait(2.0)
+        workers = len(list(pathlib.Path(f"/proc/{proxy.process.pid}/task").glob("*")))
+        assert current(proxy) - before < (10000 if sanitized() else 350), f"{workers} threads"
+        with compressed.open_proxy(proxy, "zstd", level=3) as other:
+            text = b"SELECT LENGTH('" + b"o" * (4 * MEGABYTE) + b"')"
+            other.command(wire.QUERY, text)
+            assert wire.read_result(other) == [b"\x074194304"]
+    finally:
+        for connection in silent:
+            connection.close()
 
 
 def test_half_a_frame_at_the_end(stack):

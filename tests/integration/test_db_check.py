@@ -737,6 +737,42 @@ def test_usage_errors(arguments):
     assert done.stderr and not done.stdout
 
 
+@pytest.fixture
+def globs_first(configured):
+    """globs_first(port): "shop", with accounts by glob alone, then "ledger" with the reader, then "attic" like shop."""
+
+    def change(configuration):
+        (shop,) = configuration["databases"]
+        configuration["databases"] = [shop, {**shop, "name": "ledger"}, {**shop, "name": "attic"}]
+        configuration["roles"] = [
+            {"name": "any", "allow": {"databases": ["shop", "attic"], "mysql_users": ["read*"], "schemas": ["*"]}},
+            {"name": "one", "allow": {"databases": ["ledger"], "mysql_users": ["reader"], "schemas": ["*"]}},
+        ]
+        configuration["mappings"] = [{"subject": "OU=bots", "roles": ["any", "one"]}]
+
+    return lambda port: configured(port, change)
+
+
+def test_database_without_accounts_to_try_keeps_no_other_from_its_check(globs_first, mariadb):
+    file = globs_first(mariadb.port)
+    shop, ledger, attic = check(file, code=1)
+    for found, name in ((shop, "shop"), (attic, "attic")):
+        assert found["database"] == name and found["result"] == "failed" and found["accounts"] == []
+        assert found["failure"]["kind"] == "no_account"
+        assert "no account to try" in found["failure"]["message"] and "--user" in found["failure"]["next"]
+    assert ledger["database"] == "ledger" and ledger["result"] == "good"
+    assert [account["mysql_user"] for account in ledger["accounts"]] == ["reader"] and "failure" not in ledger
+    table = command("db", "check", "-c", file, "-o", "table", check=1).stdout
+    assert table.count("no account to try") == 2 and table.count("FAILED") == 4 and "--user" in table
+    # Where the account is named there is something to try.
+    assert [found["result"] for found in check(file, *LONE_USER, code=0)] == ["good"] * 3
+
+
+def test_named_database_without_accounts_to_try_is_a_usage_error(globs_first):
+    done = command("db", "check", "shop", "-c", globs_first(1), check=2)
+    assert "--user" in done.stderr and not done.stdout
+
+
 def test_unknown_database_suggests_the_nearest(configured):
     done = command("db", "check", "shpo", "-c", configured(1), check=2)
     assert 'did you mean "shop"' in done.stderr

@@ -333,3 +333,43 @@ Test(buffer, random_operations_agree_with_a_model)
     }
     buffer_release(&buffer);
 }
+
+/* Neither what was consumed nor what was cut off is left. */
+Test(buffer, wiping_leaves_nothing_in_the_storage)
+{
+    struct buffer buffer;
+    buffer_init(&buffer, 1000);
+    append(&buffer, "consumed secret, held secret, cut secret");
+    buffer_consume(&buffer, 17);
+    buffer_truncate(&buffer, 12);
+    const uint8_t *storage = buffer.storage;
+    size_t capacity = buffer.capacity;
+    memset(buffer.storage + 40, 'x', capacity - 40); /* room that was reserved and written to */
+    buffer_wipe(&buffer);
+    assert_holds(&buffer, "");
+    cr_assert_eq(buffer.storage, storage);
+    cr_assert_eq(buffer.capacity, capacity);
+    for (size_t i = 0; i < capacity; i++)
+        cr_assert_eq(storage[i], 0, "byte %zu", i);
+    append(&buffer, "and used again");
+    assert_holds(&buffer, "and used again");
+    buffer_release(&buffer);
+}
+
+Test(buffer, wiping_reaches_the_callers_storage_and_bears_none)
+{
+    char storage[16];
+    struct buffer buffer;
+    memset(storage, 'x', sizeof storage);
+    buffer_init_fixed(&buffer, storage, sizeof storage);
+    append(&buffer, "secret");
+    buffer_wipe(&buffer);
+    assert_holds(&buffer, "");
+    for (size_t i = 0; i < sizeof storage; i++)
+        cr_assert_eq(storage[i], 0, "byte %zu", i);
+    buffer_init(&buffer, 10);
+    buffer_wipe(&buffer);
+    assert_holds(&buffer, "");
+    buffer_release(&buffer);
+    buffer_wipe(&buffer);
+}

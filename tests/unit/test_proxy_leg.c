@@ -79,10 +79,17 @@ static void above_close(struct above *above)
     buffer_release(&above->content);
 }
 
-static void send_frames(struct above *above, const uint8_t *bytes, size_t length, size_t frames)
+/* `last`: the id of the last frame, or LEG_ANY. */
+static void send_frames(struct above *above, const uint8_t *bytes, size_t length, int last)
 {
-    cr_assert(leg_write(&above->writer, above->pair.client.stream, byte_view(bytes, length), frames,
-                        NULL));
+    cr_assert(
+        leg_write(&above->writer, above->pair.client.stream, byte_view(bytes, length), last, NULL));
+}
+
+static void gather(struct above *above, const uint8_t *bytes, size_t length)
+{
+    cr_assert(
+        leg_gather(&above->writer, above->pair.client.stream, byte_view(bytes, length), NULL));
 }
 
 /* Runs until so much content came, resuming what `take` paused. */
@@ -111,7 +118,8 @@ Test(proxy_leg, without_compression_bytes_go_straight_through)
     above_open(&above, COMPRESSION_NONE);
     cr_assert_not(leg_compressed(&above.leg));
     cr_assert_null(above.home.compression, "nothing is allocated");
-    send_frames(&above, (const uint8_t *)"plain", 5, 9);
+    send_frames(&above, (const uint8_t *)"pl", 2, 9);
+    gather(&above, (const uint8_t *)"ain", 3);
     run_until(&above, 5);
     cr_assert_arr_eq(buffer_bytes(&above.content), "plain", 5);
     above_close(&above);
@@ -126,7 +134,7 @@ Test(proxy_leg, what_a_consumer_leaves_comes_again)
         struct above above;
         above_open(&above, i % 2 ? COMPRESSION_ZSTD : COMPRESSION_ZLIB);
         above.most = takes[i];
-        send_frames(&above, text, length, 3);
+        send_frames(&above, text, length, 2);
         run_until(&above, length);
         cr_assert(memcmp(buffer_bytes(&above.content), text, length) == 0);
         cr_assert_not(above.failed, "%s", above.err.message);
@@ -142,7 +150,7 @@ Test(proxy_leg, a_bomb_is_unpacked_in_turns)
     uint8_t *nothing = calloc(1, COMPRESSION_FRAME_MAX);
     cr_assert(nothing);
     above_open(&above, COMPRESSION_ZLIB);
-    send_frames(&above, nothing, COMPRESSION_FRAME_MAX, 1);
+    send_frames(&above, nothing, COMPRESSION_FRAME_MAX, LEG_ANY);
     run_until(&above, COMPRESSION_FRAME_MAX);
     cr_assert_leq(above.most_event, LEG_BURST + COMPRESSION_PIECE_MAX);
     cr_assert_geq(above.events, COMPRESSION_FRAME_MAX / (LEG_BURST + COMPRESSION_PIECE_MAX));
@@ -156,7 +164,7 @@ Test(proxy_leg, nothing_comes_after_it_was_closed)
     uint8_t *text = text_of(500000);
     above_open(&above, COMPRESSION_ZSTD);
     above.close_after = 1000;
-    send_frames(&above, text, 500000, 1);
+    send_frames(&above, text, 500000, LEG_ANY);
     pair_run_for(&above.pair, 50);
     cr_assert_leq(buffer_length(&above.content), COMPRESSION_PIECE_MAX);
     cr_assert_not(above.failed);
@@ -169,7 +177,7 @@ Test(proxy_leg, ids_count_on_unless_the_consumer_says_otherwise)
     struct above above;
     above_open(&above, COMPRESSION_ZLIB);
     for (int frame = 0; frame < 300; frame++)
-        send_frames(&above, (const uint8_t *)"x", 1, 1);
+        send_frames(&above, (const uint8_t *)"x", 1, LEG_ANY);
     run_until(&above, 300);
     cr_assert_eq(leg_last(&above.leg), 299 % 256);
     cr_assert_eq(above.leg.incoming, 300 % 256);
@@ -177,42 +185,111 @@ Test(proxy_leg, ids_count_on_unless_the_consumer_says_otherwise)
     above.leg.incoming = above.writer.outgoing = 0;
     for (int command = 0; command < 5; command++) {
         above.writer.outgoing = 0;
-        send_frames(&above, (const uint8_t *)"y", 1, 1);
+        send_frames(&above, (const uint8_t *)"y", 1, LEG_ANY);
     }
     run_until(&above, 305);
     above.writer.outgoing = 1;
-    send_frames(&above, (const uint8_t *)"z", 1, 1);
+    send_frames(&above, (const uint8_t *)"z", 1, LEG_ANY);
     pair_run_until(&above.pair, &above.failed);
     cr_assert_eq(above.err.code, ERROR_MALFORMED);
     above_close(&above);
 }
 
-/* How a command reaches the server with the id that its last frame had with the client. */
-Test(proxy_leg, writes_as_many_frames_as_are_asked_for)
+/* I9: nor do frames of a byte each, of which 64 KiB hold eight thousand. */
+Test(proxy_leg, tiny_frames_are_unpacked_in_turns)
 {
-    static const size_t asked[] = {1, 2, 10, 256}, lengths[] = {256, 1000, 300000};
+    enum { FRAMES = 20000, PER_TURN = LEG_BURST / LEG_FRAME_COST };
+    struct above above;
+    above_open(&above, COMPRESSION_ZLIB);
+    for (int frame = 0; frame < FRAMES; frame++)
+        send_frames(&above, (const uint8_t *)"x", 1, LEG_ANY);
+    run_until(&above, FRAMES);
+    cr_assert_leq(above.most_event, PER_TURN, "%zu frames in one turn", above.most_event);
+    above_close(&above);
+}
+
+/* How a command reaches the server with the id that its last frame had with the client: however
+ * many have gone before it, and however little is left to go. */
+Test(proxy_leg, the_last_frame_has_the_id_that_is_asked_for)
+{
+    static const uint8_t begins[] = {0, 7, 100, 255}, lasts[] = {0, 1, 99, 255};
+    static const size_t lengths[] = {1, 2, 50, 254, 1000, 300000};
     uint8_t *text = text_of(300000);
-    for (size_t i = 0; i < 12; i++) {
-        size_t frames = asked[i % 4], length = lengths[i / 4];
+    for (size_t i = 0; i < 96; i++) {
+        uint8_t begin = begins[i % 4], last = lasts[i / 4 % 4];
+        size_t length = lengths[i / 16];
         struct above above;
-        above_open(&above, COMPRESSION_ZLIB);
-        send_frames(&above, text, length, frames);
-        cr_assert_eq(above.writer.outgoing, (uint8_t)frames);
+        above_open(&above, i % 2 ? COMPRESSION_ZSTD : COMPRESSION_ZLIB);
+        above.writer.outgoing = begin;
+        above.leg.incoming = begin;
+        send_frames(&above, text, length, last);
+        cr_assert_eq(above.writer.outgoing, (uint8_t)(last + 1));
         run_until(&above, length);
+        cr_assert_eq(leg_last(&above.leg), last);
         cr_assert(memcmp(buffer_bytes(&above.content), text, length) == 0);
         above_close(&above);
     }
     free(text);
 }
 
-Test(proxy_leg, fewer_bytes_than_frames_make_fewer_frames)
+/* The content is longer than a frame can be: the id is that of the second one. */
+Test(proxy_leg, the_last_of_several_long_frames_has_it_too)
 {
     struct above above;
+    size_t length = COMPRESSION_FRAME_MAX + (size_t)1000;
+    uint8_t *nothing = calloc(1, length);
+    cr_assert(nothing);
+    for (int last = 0; last < 3; last++) {
+        above_open(&above, COMPRESSION_ZSTD);
+        send_frames(&above, nothing, length, last);
+        cr_assert_eq(above.writer.outgoing, last + 1);
+        run_until(&above, length);
+        cr_assert_eq(leg_last(&above.leg), last);
+        above_close(&above);
+    }
+    free(nothing);
+}
+
+/* What is of no use before its end leaves together, in order and within bounds. */
+Test(proxy_leg, pieces_are_gathered_until_the_end_or_the_bound)
+{
+    static const size_t pieces[] = {1, 1000, LEG_GATHER_MAX - 1, LEG_GATHER_MAX, 65536};
+    size_t length = 200000;
+    uint8_t *text = text_of(length);
+    for (size_t i = 0; i < 5; i++) {
+        struct above above;
+        size_t at = 0;
+        above_open(&above, COMPRESSION_ZLIB);
+        for (; at + pieces[i] < length; at += pieces[i]) {
+            gather(&above, text + at, pieces[i]);
+            cr_assert_lt(buffer_length(&above.writer.gathered), LEG_GATHER_MAX);
+        }
+        cr_assert_leq(above.writer.outgoing, length / LEG_GATHER_MAX + 1, "of %zu bytes each: %u",
+                      pieces[i], above.writer.outgoing);
+        send_frames(&above, text + at, length - at, 77);
+        cr_assert_eq(buffer_length(&above.writer.gathered), 0);
+        run_until(&above, length);
+        cr_assert_eq(leg_last(&above.leg), 77);
+        cr_assert(memcmp(buffer_bytes(&above.content), text, length) == 0);
+        above_close(&above);
+    }
+    free(text);
+}
+
+/* A long write behind what was gathered does not join it, and keeps the order. */
+Test(proxy_leg, a_long_write_goes_behind_what_was_gathered)
+{
+    struct above above;
+    uint8_t *text = text_of(300000);
     above_open(&above, COMPRESSION_ZLIB);
-    send_frames(&above, (const uint8_t *)"abc", 3, 200);
-    cr_assert_eq(above.writer.outgoing, 3);
-    run_until(&above, 3);
+    gather(&above, text, 10);
+    send_frames(&above, text + 10, 299990, LEG_ANY);
+    cr_assert_eq(above.writer.outgoing, 2);
+    run_until(&above, 300000);
+    cr_assert(memcmp(buffer_bytes(&above.content), text, 300000) == 0);
+    gather(&above, text, 10); /* and what never gets its end is freed */
     above_close(&above);
+    free(text);
 }
 
 Test(proxy_leg, a_secret_leaves_no_copy)

@@ -382,7 +382,8 @@ const cases = {
     await Promise.all([
       query(connection, 'DELETE FROM scratch'),
       connection.beginTransaction(),
-      ...Array.from({ length: 20 }, (_, i) => execute(connection, 'INSERT INTO scratch VALUES (?, ?, NULL)', [i % 15, `row ${i}`])),
+      // As text: prepared, each would run when its number is known, so behind the ROLLBACK where the server is MySQL.
+      ...Array.from({ length: 20 }, (_, i) => query(connection, 'INSERT INTO scratch VALUES (?, ?, NULL)', [i % 15, `row ${i}`])),
       connection.ping(),
       query(connection, 'SELECT COUNT(*) AS n, SUM(id) AS ids FROM scratch'),
       query(connection, 'ROLLBACK'),

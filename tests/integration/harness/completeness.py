@@ -619,13 +619,15 @@ class _Session:
         left_out = record["bytes_in"] > sent + BULK_OVERHEAD + record["bytes_in"] // 1000
         if record["outcome"] == "ok" and left_out and not says_so:
             self.fail(record, f"has {record['bytes_in']} bytes, its values {sent}: it hides that some are left out")
-        if params and isinstance(params[-1], dict) and "omitted" in params[-1]:
-            count += params[-1]["omitted"] - 1
         marks = len(segments(entry.text)) - 1
-        rows = list(itertools.takewhile(
-            lambda other: other == entry, itertools.islice(self.entries, count // marks - 1 if marks else 0)))
+        most = count // marks - 1 if marks else 0
+        if says_so:
+            # {"omitted": null}: how many rows came behind the part that was kept, nobody knows.
+            omitted = params[-1]["omitted"]
+            most = len(self.entries) if omitted is None else (count + omitted - 1) // marks - 1
+        rows = list(itertools.takewhile(lambda other: other == entry, itertools.islice(self.entries, most)))
         # All of them, or as far as one failed. Where there are fewer they are another command's.
-        if len(rows) + 1 == count // max(marks, 1) or record["outcome"] == "error":
+        if len(rows) == most or record["outcome"] == "error" or says_so:
             for _ in rows:
                 self.entries.popleft()
 
