@@ -95,6 +95,22 @@ static bool decode_replication(struct relay *relay, struct byte_view payload, st
     return true;
 }
 
+/* User and schema that are asked for; such names are ASCII or UTF-8 (handshake.h). One that cannot
+ * be read is refused later, with the words for that. */
+static void decode_change_user(struct session *session, struct byte_view payload)
+{
+    struct audit_params *params = &session->relay->params;
+    struct handshake_login login;
+    if (!handshake_change_user_read(payload, session->capabilities, &login, NULL))
+        return;
+    params_begin(params, NULL);
+    params_text(params, login.user, strlen(login.user), strlen(login.user));
+    if (login.schema[0] == '\0')
+        params_null(params);
+    else
+        params_text(params, login.schema, strlen(login.schema), strlen(login.schema));
+}
+
 bool relay_decode_values(struct session *session, enum command_event event,
                          struct byte_view payload, struct error *err)
 {
@@ -116,6 +132,8 @@ bool relay_decode_values(struct session *session, enum command_event event,
     uint64_t count;
     if (command == COMMAND_QUERY && session->capabilities & CAPABILITY_QUERY_ATTRIBUTES)
         return attributes_read(payload, &attributes, err);
+    if (command == COMMAND_CHANGE_USER && event == COMMAND_WHOLE)
+        decode_change_user(session, payload);
     if (replication_is_request(command))
         return decode_replication(relay, payload, err);
     if (command == COMMAND_STMT_EXECUTE)

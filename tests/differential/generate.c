@@ -163,7 +163,7 @@ static void add_fetches(struct generator *generator, unsigned int slot)
 bool step_may_have_cursor(const struct text *text)
 {
     return text->data != NULL && strstr(text->data, "CALL") == NULL &&
-           strstr(text->data, "RETURNING") == NULL;
+           strstr(text->data, "RETURNING") == NULL && strstr(text->data, "EXPLAIN") == NULL;
 }
 
 bool step_has_cursor(const struct step *step, const struct step *prepare, enum flavour flavour)

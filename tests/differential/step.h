@@ -99,7 +99,8 @@ void sequence_free(struct sequence *sequence);
 /*
  * Whether to ask for a cursor when a statement is executed. Servers do not survive, or clients do
  * not follow, all that the protocol has:
- *  - MariaDB 10.11 ends with signal 11 on a cursor over DELETE ... RETURNING;
+ *  - MariaDB 10.11 ends with signal 11 on a cursor over DELETE ... RETURNING, MySQL 9.7 on one over
+ *    EXPLAIN;
  *  - libmariadb does not read all of a CALL's answer when it asked for a cursor;
  *  - MySQL 9.7, asked first with a cursor and then without one, sends no rows
  *    (docs/decisions/0705-a-cursor-and-then-none.md): a statement has a cursor always or never.

@@ -118,3 +118,19 @@ def test_read_by_what_the_client_has_set(stack, flags, behind):
             answer = connection.expect()
         assert answer[:1] == b"\0"
         assert wire.query(connection, "SELECT CURRENT_USER()") == [b"\x08reader@%"]
+
+
+def test_record_says_who_was_asked_for(stack):
+    """Whether the role allows it or not, and whether the database does; `mysql_user` is who asked."""
+    for user, schema, outcome in (("reader", "shop", "ok"), ("reader", None, "ok"), ("root", "mysql", "denied")):
+        before = stack.audit.count()
+        with wire.dial(stack.proxy.plain_port, stack.certificates, bot="report-1") as connection:
+            wire.log_in(connection, "writer")
+            body = user.encode() + b"\0\0" + (schema or "").encode() + b"\0" + b"\x2d\0mysql_native_password\0"
+            connection.command(wire.CHANGE_USER, body)
+            while (packet := connection.read())[:1] not in (b"\0", b"\xff"):
+                connection.send(b"")
+            assert (packet[:1] == b"\0") == (outcome == "ok")
+        record = stack.audit.wait_for(lambda r: r.get("command") == "change_user", after=before)
+        assert record["outcome"] == outcome and record["params"] == [user, schema]
+        assert record["mysql_user"] == "writer"

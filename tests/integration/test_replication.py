@@ -182,8 +182,11 @@ def semi_sync_counts(primary):
 
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
-def test_semi_synchronous_replica(primary, certificates, compressed):
+def test_semi_synchronous_replica(primary, certificates, compressed, request):
     """Each transaction waits for the replica's acknowledgement, which is no command and has no answer."""
+    if compressed and primary.mysql9:
+        request.applymarker(pytest.mark.xfail(strict=True, reason="MySQL counts frames from 0 behind each event that is"
+                            " to be acknowledged, the client's leg does not: the replica reconnects each time"))
     running = Stack(primary, certificates, replication_allowed).start()
     replica = start(primary.name, certificates)
     name = SEMI_SYNC[primary.mysql9]["primary"]
