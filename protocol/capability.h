@@ -67,6 +67,7 @@
 #define STATUS_CURSOR_EXISTS         0x0040
 #define STATUS_LAST_ROW_SENT         0x0080
 #define STATUS_NO_BACKSLASH_ESCAPES  0x0200
+#define STATUS_OUT_PARAMETERS        0x1000
 #define STATUS_SESSION_STATE_CHANGED 0x4000
 
 /* Flags that the relay understands in the command phase: what both legs must agree on. */

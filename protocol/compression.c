@@ -403,7 +403,7 @@ static bool take_compressed(struct decompressor *decompressor, struct byte_reade
     if (room == 0)
         room = 1; /* a stream that goes on past its length shows itself here */
     struct byte_view rest = byte_view(input->data + input->offset, length);
-    struct step step;
+    struct step step = {0};
     if (!(decompressor->method == COMPRESSION_ZSTD
               ? zstd_step(decompressor, rest, room, &step, err)
               : inflate_step(decompressor, rest, room, &step, err)))

@@ -211,6 +211,7 @@ static bool response_begin(struct response_tracker *tracker, struct error *err)
     tracker->begun = true;
     tracker->first_packet = true;
     tracker->fresh = false;
+    tracker->promised = false;
     if (!response_oldest(tracker, &tracker->answer))
         return true;
     tracker->sequence = (uint8_t)tracker->answer.sequence;

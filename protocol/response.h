@@ -36,8 +36,9 @@
 #include "protocol/command.h"
 #include "protocol/packet.h"
 
-#define RESPONSE_INSPECT_MAX (1u << 20) /* bytes of one packet that are read; the rest is skipped \
-                                         */
+#define RESPONSE_INSPECT_MAX                                                                 \
+    (1u << 20)                     /* bytes of one packet that are read; the rest is skipped \
+                                    */
 #define RESPONSE_KEEP        4096  /* bytes of memory for cut packets that stay between answers */
 #define RESPONSE_FIFO_MAX    1024  /* commands sent and not yet answered, for one session */
 #define RESPONSE_COLUMNS_MAX 65535 /* of one result set; servers allow 4,096 */

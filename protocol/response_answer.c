@@ -102,7 +102,9 @@ static bool response_complete_error(struct response_tracker *tracker, struct byt
 static bool response_next_result(struct response_tracker *tracker, enum response_event *event,
                                  struct error *err)
 {
-    if (tracker->answer.reply == REPLY_RESULT && tracker->outcome.status & STATUS_MORE_RESULTS) {
+    bool more = tracker->promised || tracker->outcome.status & STATUS_MORE_RESULTS;
+    tracker->promised = false;
+    if (tracker->answer.reply == REPLY_RESULT && more) {
         tracker->fresh = false;
         return response_move(tracker, PHASE_FIRST, err);
     }
@@ -251,6 +253,10 @@ static bool response_complete_definitions_end(struct response_tracker *tracker,
 {
     if (!response_read_eof(tracker, payload, err))
         return false;
+    /* MySQL 9.7 says that the OK behind OUT parameters follows here, and no more behind their row.
+     */
+    const uint16_t promise = STATUS_OUT_PARAMETERS | STATUS_MORE_RESULTS;
+    tracker->promised = tracker->answer.binary && (tracker->outcome.status & promise) == promise;
     /* The rows come with COM_STMT_FETCH (TRAPS, TiProxy #440). */
     if (response_opened_cursor(tracker))
         return response_next_result(tracker, event, err);

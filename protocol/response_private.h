@@ -75,6 +75,7 @@ struct response_tracker {
     bool first_packet;    /* its first packet has not been classified yet */
     bool fresh;           /* definitions have just ended: an old EOF may follow all the same */
     uint8_t sequence;     /* the next packet's */
+    bool promised;        /* another result follows, whatever the end of this one says */
     bool bare;            /* no definitions come, only the EOFs behind them where there are EOFs */
     uint32_t definitions; /* still to come in this group */
     uint16_t next_group;  /* definitions in the group after it (prepare answers) */

@@ -208,6 +208,9 @@ static bool remember(struct session *session, struct exchange *exchange,
             !relay->scan.unclear)
             return keep_text(exchange, relay->scan.schemas[0], strlen(relay->scan.schemas[0]), err);
         return true;
+    case COMMAND_STMT_EXECUTE:
+        exchange->asks_infile = relay->local_infile && relay_executes_infile(relay, piece->payload);
+        return true;
     case COMMAND_STMT_SEND_LONG_DATA:
         return keep_text(exchange, piece->payload.data,
                          piece->payload.length < LONG_DATA_HEADER ? piece->payload.length

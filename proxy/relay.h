@@ -123,6 +123,9 @@ bool relay_write_injected(struct session *session) MUST_USE;
 
 /* relay_answer.c: whether a statement's text can ask for a local file. */
 bool relay_asks_infile(struct byte_view text);
+/* Whether a prepared one that is executed can: MariaDB prepares LOAD DATA LOCAL too. A text that
+ * was not kept whole may be anything. */
+bool relay_executes_infile(const struct relay *relay, struct byte_view execute);
 
 /* relay_judge.c */
 void relay_judge(struct session *session, enum command_event event,

@@ -21,6 +21,16 @@ bool relay_asks_infile(struct byte_view text)
     return false;
 }
 
+bool relay_executes_infile(const struct relay *relay, struct byte_view execute)
+{
+    uint32_t id;
+    const struct statement *statement =
+        statement_id_read(execute, &id, NULL) ? statement_find(relay->statements, id) : NULL;
+    return statement && (statement->text.truncated ||
+                         relay_asks_infile(byte_view((const uint8_t *)statement->text.bytes,
+                                                     statement->text.length)));
+}
+
 /* --- what an answer changes
  * ----------------------------------------------------------------------- */
 

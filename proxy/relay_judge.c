@@ -88,12 +88,14 @@ static unsigned scan_flags(const struct session *session, uint8_t command)
 }
 
 /* A role may have lost the right to local files since the login, when the server was told of it. */
-static void judge_infile(const struct session *session, struct byte_view text,
-                         struct verdict *verdict)
+static bool lost_infile(const struct session *session)
 {
-    bool agreed = session->capabilities & CAPABILITY_LOCAL_FILES;
-    if (agreed && !session->relay->local_infile && relay_asks_infile(text))
-        refuse(verdict, VERDICT_DENY, 1227, "42000", "no role allows local_infile any more");
+    return session->capabilities & CAPABILITY_LOCAL_FILES && !session->relay->local_infile;
+}
+
+static void refuse_infile(struct verdict *verdict)
+{
+    refuse(verdict, VERDICT_DENY, 1227, "42000", "no role allows local_infile any more");
 }
 
 static void judge_text(struct session *session, enum command_event event,
@@ -102,7 +104,8 @@ static void judge_text(struct session *session, enum command_event event,
     struct relay *relay = session->relay;
     struct use_scan *scan = &relay->scan;
     bool tracked = session->capabilities & CAPABILITY_SESSION_TRACK;
-    judge_infile(session, piece->text, verdict);
+    if (lost_infile(session) && relay_asks_infile(piece->text))
+        refuse_infile(verdict);
     /* Who may use every schema needs no scan, unless to follow the schema, or for a reload in
      * mid-stream. */
     if (relay->any_schema && tracked && event == COMMAND_WHOLE)
@@ -134,6 +137,9 @@ static void judge_statement(const struct session *session, const struct command_
     else if (!is_open_statement(session, id))
         refuse(verdict, kind->reply == REPLY_NONE ? VERDICT_DROP : VERDICT_DENY, 1243, "HY000",
                "there is no prepared statement %u in this session", id);
+    else if (payload.data[0] == COMMAND_STMT_EXECUTE && lost_infile(session) &&
+             relay_executes_infile(session->relay, payload))
+        refuse_infile(verdict);
 }
 
 static void judge_feature(const struct session *session, enum authz_feature feature,

@@ -3,6 +3,7 @@
 login; and a server that asks for a file unasked is told so in place."""
 
 import copy
+import struct
 
 import pytest
 
@@ -105,3 +106,26 @@ def test_size_is_recorded_of_answers_to_loads_alone(proxy):
     with open_session(proxy, "reader", flags=FLAGS) as connection:
         wire.query(connection, "SELECT 'no file'")
     assert "file_bytes" not in proxy.audit.wait_for(lambda r: r.get("statement") == "SELECT 'no file'")
+
+
+def test_prepared_statement_that_loads(mariadb, proxy):
+    """MariaDB prepares LOAD DATA LOCAL: the file is asked for by its execute, for which the right is needed then."""
+    with open_session(proxy, "reader", flags=FLAGS) as connection:
+        connection.command(wire.PREPARE, LOAD)
+        (statement,) = struct.unpack_from("<I", connection.expect(), 1)
+        body = struct.pack("<IBI", statement, 0, 1)
+        for data in (b"7\n8\n", b"9\n"):
+            connection.command(wire.EXECUTE, body)
+            assert connection.expect() == b"\xfb/x"
+            connection.send(data)
+            connection.send(b"")
+            assert connection.expect()[:1] == b"\0"
+        changed = copy.deepcopy(proxy.configuration)
+        del changed["roles"][2]["allow"]["features"]
+        proxy.reload(changed)
+        connection.command(wire.EXECUTE, body)
+        with pytest.raises(wire.ServerError, match="1227"):
+            connection.expect()
+    assert mariadb.execute("SELECT a FROM shop.loaded ORDER BY a") == ((7,), (8,), (9,))
+    loads = [r for r in proxy.audit.records(event="execute") if r["outcome"] == "ok"]
+    assert [r["file_bytes"] for r in loads] == [4, 2]

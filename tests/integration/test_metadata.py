@@ -121,6 +121,16 @@ def test_cursor_inside_of_a_procedure(stack, eof):
     assert [r["rows"] for r in records if r["event"] == "execute"] == [2, 2, 2]
 
 
+@EOFS
+def test_out_parameters(stack, eof):
+    """A result of its own behind the others, in the binary protocol, and an OK behind that."""
+    stack.server.execute("DROP PROCEDURE IF EXISTS shop.gives")
+    stack.server.execute("CREATE PROCEDURE shop.gives(OUT a INT) BEGIN SELECT 1; SET a = 7; END")
+    commands = [(wire.PREPARE, b"CALL gives(?)"), execute(1), execute(2), (wire.PING, b"")]
+    answers, records = both(stack, wire.CLIENT_FLAGS | eof, 0, commands, user="writer", bot="report-1")
+    assert [r["rows"] for r in records if r["event"] == "execute"] == [2, 2]
+
+
 @MARIADB
 def test_progress_reports(stack):
     """They come in the midst of an answer, and end nothing. What they say depends on time: their number is not compared."""

@@ -286,3 +286,53 @@ Test(response, says_where_an_error_of_ours_fits)
     cr_assert_not(response_at_boundary(follower.tracker, &next));
     follower_finish(&follower);
 }
+
+static void feed_packet(struct response_tracker *tracker, const void *bytes, size_t length,
+                        enum response_event expected)
+{
+    enum response_event event;
+    struct error err = {0};
+    size_t consumed;
+    cr_assert(response_feed(tracker, byte_view(bytes, length), &consumed, &event, &err), "%s",
+              err.message);
+    cr_assert_eq(consumed, length);
+    cr_assert_eq(event, expected);
+}
+
+/* From the first byte of the stream to its end, and not while an older answer is due. */
+Test(response, says_when_a_stream_is_under_way)
+{
+    static const uint8_t ok[] = {7, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0};
+    static const uint8_t event[] = {3, 0, 0, 1, 0, 'a', 'b'};
+    static const uint8_t end[] = {5, 0, 0, 2, 0xFE, 0, 0, 2, 0};
+    struct response_tracker *tracker;
+    int ping, dump;
+    cr_assert(response_tracker_create(CAPABILITY_PROTOCOL_41, 0, &tracker, NULL));
+    cr_assert_not(response_streaming(tracker));
+    cr_assert(response_expect(tracker, REPLY_OK, RESPONSE_ROWS_TEXT, 1, &ping, NULL));
+    cr_assert(response_expect(tracker, REPLY_STREAM, RESPONSE_ROWS_TEXT, 1, &dump, NULL));
+    feed_packet(tracker, ok, 3, RESPONSE_MORE);
+    cr_assert_not(response_streaming(tracker));
+    feed_packet(tracker, ok + 3, sizeof ok - 3, RESPONSE_DONE);
+    cr_assert_not(response_streaming(tracker));
+    feed_packet(tracker, event, 1, RESPONSE_MORE);
+    cr_assert(response_streaming(tracker));
+    cr_assert_eq(response_tag(tracker), &dump);
+    feed_packet(tracker, event + 1, sizeof event - 1, RESPONSE_MORE);
+    cr_assert(response_streaming(tracker));
+    feed_packet(tracker, end, sizeof end, RESPONSE_DONE);
+    cr_assert_not(response_streaming(tracker));
+    response_tracker_destroy(tracker);
+}
+
+/*
+ * MySQL 9.7, CALL with an OUT parameter: the EOF behind the definitions says PS_OUT_PARAMS and
+ * MORE_RESULTS, the one behind the row neither, and an OK follows.
+ */
+Test(response, out_parameters_are_followed_by_an_ok)
+{
+    expect_trace(OLD, "E",
+                 "0100000101 0500000203 646566aa 05000003fe00000a10 0200000400 31 "
+                 "05000005fe00000200 07000006000000 02000000",
+                 "done sets 1 rows 1 status 2 bytes 49\n");
+}

@@ -168,11 +168,12 @@ export const LOAD = (name, column) =>
   `LOAD DATA LOCAL INFILE '${name}' INTO TABLE scratch CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' (id, ${column})`;
 export const LOADED = 'SELECT id, name, LENGTH(data) AS length, SHA1(data) AS hash FROM scratch ORDER BY id';
 
-/** Until the victim runs HEAVY; `rows` asks over another connection. */
+/** Until the victim runs HEAVY, and not only prepares it; `rows` asks over another connection. */
 export async function waitForHeavy(rows, victim) {
   for (let i = 0; i < 1000; i += 1) {
     const found = await rows(
-      `SELECT 1 FROM information_schema.processlist WHERE id = ${victim} AND info LIKE '%to be killed%'`,
+      `SELECT 1 FROM information_schema.processlist WHERE id = ${victim} AND info LIKE '%to be killed%'` +
+        " AND command IN ('Query', 'Execute')",
     );
     if (found.length === 1) return;
     await sleep(20);

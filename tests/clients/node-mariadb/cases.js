@@ -339,16 +339,17 @@ const cases = {
       { bulk: false },
     );
     await outcome();
-    // By names, and two batches and a statement at once.
-    await Promise.all([
-      batch(
-        'INSERT INTO scratch (id, name) VALUES (:id, :name)',
+    // By names, and two batches and a statement at once. Printed when all are done: which is first is the connector's affair.
+    const answers = await Promise.allSettled([
+      connection.batch(
+        { sql: 'INSERT INTO scratch (id, name) VALUES (:id, :name)', namedPlaceholders: true, fullResult: false },
         [{ id: 5000, name: 'named' }, { id: 5001, name: null }],
-        { namedPlaceholders: true },
       ),
-      batch('DELETE FROM scratch WHERE id = ?', [[5000], [6000]]),
-      query(connection, 'SELECT id, name FROM scratch WHERE id >= 5000'),
+      connection.batch({ sql: 'DELETE FROM scratch WHERE id = ?', fullResult: false }, [[6000], [6001]]),
+      connection.query({ sql: "SELECT 'beside them' AS text", metaAsArray: false }),
     ]);
+    for (const answer of answers) console.log(show(answer.value ?? answer.reason));
+    await query(connection, 'SELECT id, name FROM scratch WHERE id >= 5000 ORDER BY id');
     await query(connection, 'DELETE FROM scratch');
   },
   async 'bulk-results'(connection) {
