@@ -6,7 +6,8 @@
  *   judge ─► (the client's plugin, if it wants more) ─► COM_CHANGE_USER upstream ─► OK or ERR ─►
  * client
  *
- * Whatever fails ends the session: a server does so too.
+ * Whatever fails ends the session, as MySQL does. Only where MariaDB refuses does it go on, as the
+ * user that it had (sql/sql_parse.cc of 10.11, COM_CHANGE_USER).
  */
 #include <string.h>
 
@@ -19,10 +20,8 @@ static bool judge(struct session *session)
 {
     struct exchange *exchange = session->relay->changing;
     struct login_verdict verdict;
-    if (session_judge_login(session, &session->login, &verdict)) {
-        session->limits = verdict.decision.limits;
+    if (session_judge_login(session, &session->login, &verdict))
         return true;
-    }
     exchange->error_code = verdict.code;
     exchange->error_sqlstate = verdict.sqlstate;
     memcpy(exchange->reason, verdict.decision.rule, sizeof exchange->reason);
@@ -129,14 +128,22 @@ void relay_change_user_answer(struct session *session)
         session_fail(session, REASON_UPSTREAM_PROTOCOL, 1159, "08S01", "%s", err.message);
 }
 
+/* The server has let go of the old user's session, whoever goes on; its character set is its own
+ * default then. */
+static void forget_state(struct session *session)
+{
+    statement_clear(session->relay->statements);
+    session->relay->charset = NULL;
+}
+
 static void take_user(struct session *session)
 {
     struct relay *relay = session->relay;
     const struct handshake_login *login = &session->login;
     memcpy(session->mysql_user, login->user, sizeof session->mysql_user);
     memcpy(session->schema, login->schema, sizeof session->schema);
+    forget_state(session);
     relay->charset = collation_charset(login->collation);
-    statement_clear(relay->statements);
     relay_follow_policy(session);
 }
 
@@ -157,6 +164,7 @@ void relay_change_user_accepted(struct session *session, struct byte_view ok)
                      verdict.decision.rule);
         return;
     }
+    session->limits = verdict.decision.limits;
     if (!session_render_prefix(session, &err)) {
         session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
         return;
@@ -176,6 +184,15 @@ void relay_change_user_refused(struct session *session, struct byte_view payload
     relay_finish(session, exchange, response_result(relay->tracker));
     relay->changing = NULL;
     exchange_give(session->worker, exchange);
-    if (session_send_payload(session, payload))
+    if (!session_send_payload(session, payload))
+        return;
+    if (!session->upstream) {
         session_end(session, REASON_UPSTREAM_REFUSED, "the database refused the change of user");
+        return;
+    }
+    forget_state(session);
+    buffer_trim(&session->attributes, 0);
+    buffer_trim(&session->last_auth, 0);
+    if (session_move(session, SESSION_READY))
+        session_release_client(session, HOLD_LOGIN);
 }

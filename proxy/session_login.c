@@ -453,7 +453,8 @@ static void on_refused(void *owner, struct byte_view payload)
 {
     struct session *session = owner;
     const char *previous = log_enter(session->id);
-    session->upstream = NULL;
+    if (!upstream_ready(session->upstream))
+        session->upstream = NULL;
     if (session->state == SESSION_CHANGING)
         relay_change_user_refused(session, payload);
     else

@@ -250,6 +250,12 @@ static bool begin_compression(struct upstream *upstream)
     return false;
 }
 
+/* MariaDB goes on as the old user after a change of user that it refuses; MySQL closes. */
+static bool survives_refusal(const struct upstream *upstream)
+{
+    return upstream->state == STATE_CHANGING && upstream->greeting.vendor == HANDSHAKE_MARIADB;
+}
+
 static void end_login(struct upstream *upstream, enum auth_step step, struct byte_view payload)
 {
     const struct upstream_events *events = upstream->events;
@@ -260,6 +266,11 @@ static void end_login(struct upstream *upstream, enum auth_step step, struct byt
     if (step == AUTH_ACCEPTED) {
         if (begin_compression(upstream) && move(upstream, STATE_READY) && events)
             events->accepted(owner, payload);
+        return;
+    }
+    if (survives_refusal(upstream) && move(upstream, STATE_READY)) {
+        if (events)
+            events->refused(owner, payload);
         return;
     }
     upstream->events = NULL;
@@ -674,6 +685,11 @@ void upstream_resume(struct upstream *upstream)
 const struct handshake_greeting *upstream_greeting(const struct upstream *upstream)
 {
     return &upstream->greeting;
+}
+
+bool upstream_ready(const struct upstream *upstream)
+{
+    return upstream->state == STATE_READY;
 }
 
 const struct stream *upstream_stream(const struct upstream *upstream)

@@ -52,7 +52,8 @@ struct upstream_events {
     void (*greeted)(void *owner, const struct handshake_greeting *greeting);
     /* A login or COM_CHANGE_USER was accepted; the OK packet's payload. */
     void (*accepted)(void *owner, struct byte_view ok);
-    /* The server refused with an ERR packet, instead of a greeting or at login; its payload. */
+    /* The server refused with an ERR packet, instead of a greeting, at login or at a change of
+     * user; its payload. The connection is gone, unless upstream_ready(). */
     void (*refused)(void *owner, struct byte_view err);
     /* As in tls/stream.h; only while ready. */
     size_t (*data)(void *owner, const uint8_t *data, size_t length);
@@ -103,6 +104,9 @@ uint8_t upstream_frame(const struct upstream *upstream);
 size_t upstream_backlog(const struct upstream *upstream);
 void upstream_pause(struct upstream *upstream);
 void upstream_resume(struct upstream *upstream);
+
+/* Whether it is logged in, and nothing of a login is under way. */
+bool upstream_ready(const struct upstream *upstream);
 
 const struct handshake_greeting *upstream_greeting(const struct upstream *upstream);
 

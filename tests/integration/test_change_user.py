@@ -134,3 +134,26 @@ def test_record_says_who_was_asked_for(stack):
         record = stack.audit.wait_for(lambda r: r.get("command") == "change_user", after=before)
         assert record["outcome"] == outcome and record["params"] == [user, schema]
         assert record["mysql_user"] == "writer"
+
+
+def test_refused_change_of_user(stack):
+    """MariaDB goes on as the user it had, without what belonged to the session; MySQL closes. As directly."""
+    with wire.dial(stack.proxy.plain_port, stack.certificates, bot="report-1") as connection:
+        wire.log_in(connection, "writer")
+        wire.query(connection, "SET @kept = 1")
+        statement = prepare(connection, b"SELECT 1")
+        body = b"writer\0\0no_such_schema\0\x2d\0mysql_native_password\0"
+        connection.command(wire.CHANGE_USER, body)
+        with pytest.raises(wire.ServerError, match="1049|1044"):
+            while connection.expect():
+                connection.send(b"")
+        if stack.server.mysql9:
+            assert connection.at_end() == b""
+            return
+        assert wire.query(connection, "SELECT CURRENT_USER(), DATABASE(), @kept") == [b"\x08writer@%\x04shop\xfb"]
+        connection.command(wire.EXECUTE, statement + b"\0\1\0\0\0")
+        with pytest.raises(wire.ServerError, match="1243"):
+            connection.expect()
+        wire.query(connection, "SELECT 'as the old one'")
+    record = stack.audit.wait_for(lambda r: r.get("statement") == "SELECT 'as the old one'")
+    assert record["mysql_user"] == "writer" and record["schema"] == "shop"
