@@ -235,10 +235,17 @@ bool upstream_change_user_feed(struct upstream *upstream, struct byte_view paylo
     if (payload.data[0] == PACKET_OK) {
         events->accepted(upstream->owner, payload);
     } else {
-        upstream->events = NULL;
+        /* MySQL is gone then, MariaDB goes on: both are tried. */
+        if (payload.length % 2 == 0)
+            upstream->events = NULL;
         events->refused(upstream->owner, payload);
     }
     return true;
+}
+
+bool upstream_ready(const struct upstream *upstream)
+{
+    return upstream->events && upstream->ready && !upstream->changing;
 }
 
 /* I3: as many commands as have begun here have been recorded before. */
