@@ -156,12 +156,14 @@ static void note_connection(struct probe *probe)
 
 /* --- statements --- */
 
-#define VARIABLES "'max_allowed_packet', 'require_secure_transport', 'version_comment'"
+static const char show_variables[] =
+    "SHOW VARIABLES WHERE Variable_name IN ('max_allowed_packet', 'require_secure_transport', "
+    "'version_comment')";
 
 static const char *const statements[STEPS] = {
     [STEP_ACCOUNT] = "SELECT CURRENT_USER(), USER()",
     [STEP_CLOCK] = "SELECT UTC_TIMESTAMP(6)",
-    [STEP_VARIABLES] = "SHOW VARIABLES WHERE Variable_name IN (" VARIABLES ")",
+    [STEP_VARIABLES] = show_variables,
     [STEP_STATUS] = "SHOW STATUS WHERE Variable_name = 'Ssl_verify_mode'",
     [STEP_CREATE] = "SHOW CREATE USER CURRENT_USER()",
     [STEP_GRANTS] = "SHOW GRANTS FOR CURRENT_USER()",

@@ -31,11 +31,12 @@ static size_t string_length(struct byte_view text)
 {
     uint8_t quote = text.data[0];
     for (size_t i = 1; i < text.length; i++) {
-        if (text.data[i] == '\\' && quote != '`')
+        bool escapes = text.data[i] == '\\' && quote != '`';
+        bool ends = text.data[i] == quote;
+        bool doubled = ends && i + 1 < text.length && text.data[i + 1] == quote;
+        if (escapes || doubled)
             i++;
-        else if (text.data[i] == quote && i + 1 < text.length && text.data[i + 1] == quote)
-            i++;
-        else if (text.data[i] == quote)
+        else if (ends)
             return i + 1;
     }
     return 0;

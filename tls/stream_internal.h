@@ -170,7 +170,6 @@ void stream_link_append(struct stream_link *ring, struct stream_link *link);
 void stream_attend(struct stream *stream, enum stream_attention why);
 /* It waits for that no longer. */
 void stream_attend_no_more(struct stream *stream, enum stream_attention why);
-void stream_attend_no_more(struct stream *stream, enum stream_attention why);
 /* Brackets each libuv callback: the outermost leave sends what was written. */
 void stream_loop_enter(struct stream_loop *shared);
 void stream_loop_leave(struct stream_loop *shared);

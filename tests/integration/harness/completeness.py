@@ -497,7 +497,8 @@ class _Session:
             connects.append(self.entries.popleft())
         account = _ACCOUNT.fullmatch(connects[0].text) if connects else None
         if record["event"] == "session.denied":
-            if connects and account and account["user"].decode() != record.get("mysql_user"):
+            retired = account and account["user"] == RETIRED and record.get("reason") != "upstream_refused"
+            if connects and account and not retired and account["user"].decode() != record.get("mysql_user"):
                 self.fail(record, f"is of {record.get('mysql_user')}; the server saw {connects[0]}")
             self.entries = collections.deque(e for e in self.entries if e.command not in (b"Init DB", b"Quit"))
             return
@@ -622,9 +623,11 @@ class _Session:
         marks = len(segments(entry.text)) - 1
         most = count // marks - 1 if marks else 0
         if says_so:
-            # {"omitted": null}: how many rows came behind the part that was kept, nobody knows.
+            # {"omitted": null}: how many rows came behind the part that was kept, the values do not tell; an INSERT's
+            # outcome does.
             omitted = params[-1]["omitted"]
-            most = len(self.entries) if omitted is None else (count + omitted - 1) // marks - 1
+            rows = record.get("affected_rows", 1) if omitted is None else (count + omitted - 1) // marks
+            most = max(rows, 1) - 1
         rows = list(itertools.takewhile(lambda other: other == entry, itertools.islice(self.entries, most)))
         # All of them, or as far as one failed. Where there are fewer they are another command's.
         if len(rows) == most or record["outcome"] == "error" or says_so:
