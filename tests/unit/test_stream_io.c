@@ -271,7 +271,7 @@ Test(stream_io, a_pause_after_a_yield_stays)
 
 /* Each of the three alone waits for the loop's attention or ends that: together they once made its
  * list of those that wait a list without an end. */
-Test(stream_io, survives_a_yield_a_pause_and_a_resume_in_a_row, .timeout = 20)
+Test(stream_io, survives_a_yield_a_pause_and_a_resume_in_a_row)
 {
     struct pair pair;
     pair_open(&pair);
