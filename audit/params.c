@@ -226,7 +226,7 @@ void params_unsigned(struct audit_params *params, uint64_t value)
     add_raw(params, text, (size_t)length);
 }
 
-/* JSON has no word for these. */
+/* JSON has no word for the first three, and many readers take -0 for an integer, which has no sign. */
 static bool add_special(struct audit_params *params, double value)
 {
     const char *word = NULL;
@@ -234,6 +234,8 @@ static bool add_special(struct audit_params *params, double value)
         word = "\"NaN\"";
     else if (isinf(value))
         word = value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+    else if (value == 0 && signbit(value))
+        word = "-0.0";
     if (word)
         add_raw(params, word, strlen(word));
     return word != NULL;

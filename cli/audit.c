@@ -3,22 +3,20 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "audit/record.h"
 #include "audit/show.h"
 #include "base/clock.h"
 #include "base/glob.h"
 #include "cli/exit.h"
+#include "cli/terminal.h"
 #include "proxy/settings.h"
 
+#define COMMAND            "audit"
 #define AUDIT_TAIL_DEFAULT 20 /* records that `tail` begins with */
-#define AUDIT_WIDTH_MAX    10000
 
 static const char usage[] =
     "usage: sallyport audit log  (-c FILE | -d DIR) [OPTION...]   records, oldest first\n"
@@ -122,18 +120,6 @@ static const char **option_place(struct command *command, int key)
     }
 }
 
-static int refuse(const char *format, ...) PRINTF_LIKE(1, 2);
-static int refuse(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("sallyport audit: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("\nTry 'sallyport audit --help'.\n", stderr);
-    va_end(arguments);
-    return EXIT_USAGE;
-}
-
 static int parse_options(int argc, char **argv, struct command *command)
 {
     int key;
@@ -155,13 +141,13 @@ static int parse_verb(int argc, char **argv, struct command *command)
     if (command->help)
         return EXIT_DONE;
     if (optind >= argc)
-        return refuse("%s", "say what to do: log or tail");
+        return exit_usage(COMMAND, "say what to do: log or tail");
     const char *verb = argv[optind];
     command->follow = strcmp(verb, "tail") == 0;
     if (!command->follow && strcmp(verb, "log") != 0)
-        return refuse("\"%s\" is not known: log or tail", verb);
+        return exit_usage(COMMAND, "\"%s\" is not known: log or tail", verb);
     if (optind + 1 < argc)
-        return refuse("\"%s\" is one argument too many", argv[optind + 1]);
+        return exit_usage(COMMAND, "\"%s\" is one argument too many", argv[optind + 1]);
     return EXIT_DONE;
 }
 
@@ -171,7 +157,7 @@ static int check_globs(const struct audit_filter *filter)
     struct error err;
     for (size_t i = 0; i < sizeof globs / sizeof *globs; i++)
         if (globs[i] && !glob_check(globs[i], &err))
-            return refuse("%s", err.message);
+            return exit_usage(COMMAND, "%s", err.message);
     return EXIT_DONE;
 }
 
@@ -182,7 +168,7 @@ static int check_outcome(const char *outcome)
     for (size_t i = 0; audit_record_outcomes[i]; i++)
         if (strcmp(audit_record_outcomes[i], outcome) == 0)
             return EXIT_DONE;
-    return refuse("\"%s\" is no outcome: ok, error, denied or unknown", outcome);
+    return exit_usage(COMMAND, "\"%s\" is no outcome: ok, error, denied or unknown", outcome);
 }
 
 static int read_times(const struct command *command, struct audit_filter *filter)
@@ -192,9 +178,9 @@ static int read_times(const struct command *command, struct audit_filter *filter
     filter->has_since = command->since != NULL;
     filter->has_until = command->until != NULL;
     if (command->since && !audit_filter_time(command->since, now, &filter->since_us, &err))
-        return refuse("--since: %s", err.message);
+        return exit_usage(COMMAND, "--since: %s", err.message);
     if (command->until && !audit_filter_time(command->until, now, &filter->until_us, &err))
-        return refuse("--until: %s", err.message);
+        return exit_usage(COMMAND, "--until: %s", err.message);
     return EXIT_DONE;
 }
 
@@ -208,38 +194,8 @@ static int read_limit(const struct command *command, struct audit_show *show)
     errno = 0;
     show->newest = strtoull(command->limit, &end, 10);
     if (errno != 0 || *end != '\0' || command->limit[0] < '0' || command->limit[0] > '9')
-        return refuse("--limit: \"%s\" is not a whole number", command->limit);
+        return exit_usage(COMMAND, "--limit: \"%s\" is not a whole number", command->limit);
     return EXIT_DONE;
-}
-
-static int read_format(const struct command *command, struct audit_show *show)
-{
-    show->format = isatty(STDOUT_FILENO) ? AUDIT_FORMAT_TABLE : AUDIT_FORMAT_JSON;
-    if (!command->output)
-        return EXIT_DONE;
-    if (strcmp(command->output, "table") == 0)
-        show->format = AUDIT_FORMAT_TABLE;
-    else if (strcmp(command->output, "json") == 0)
-        show->format = AUDIT_FORMAT_JSON;
-    else
-        return refuse("--output: \"%s\" is neither table nor json", command->output);
-    return EXIT_DONE;
-}
-
-/* Only a terminal has a width and colours; COLUMNS is what shells tell of a terminal that does not
- * know its own. */
-static void read_terminal(struct audit_show *show)
-{
-    struct winsize size = {0};
-    const char *no_colour = getenv("NO_COLOR");
-    const char *columns = getenv("COLUMNS");
-    if (!isatty(STDOUT_FILENO))
-        return;
-    show->colour = !(no_colour && no_colour[0]);
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        show->width = size.ws_col;
-    else if (columns && strtoul(columns, NULL, 10) <= AUDIT_WIDTH_MAX)
-        show->width = strtoul(columns, NULL, 10);
 }
 
 /* The directory as the configuration names it; the caller frees it. */
@@ -273,6 +229,7 @@ static int show_log(const struct command *command)
 {
     struct audit_show show = {
         .filter = command->filter, .follow = command->follow, .out = stdout, .err = stderr};
+    bool json = false;
     int code = check_globs(&show.filter);
     if (code == EXIT_DONE)
         code = check_outcome(show.filter.outcome);
@@ -281,12 +238,15 @@ static int show_log(const struct command *command)
     if (code == EXIT_DONE)
         code = read_limit(command, &show);
     if (code == EXIT_DONE)
-        code = read_format(command, &show);
+        code = terminal_output(COMMAND, command->output, &json);
     if (code != EXIT_DONE)
         return code;
     if (!command->directory == !command->config)
-        return refuse("%s", "say where the log is, with either --config or --directory");
-    read_terminal(&show);
+        return exit_usage(COMMAND, "say where the log is, with either --config or --directory");
+    struct terminal terminal = terminal_read();
+    show.format = json ? AUDIT_FORMAT_JSON : AUDIT_FORMAT_TABLE;
+    show.width = terminal.width;
+    show.colour = terminal.colour;
     char *configured = NULL;
     struct error err;
     if (command->config && !configured_directory(command->config, &configured, &err))

@@ -3,21 +3,19 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/suggest.h"
 #include "base/utf8.h"
 #include "cli/db_show.h"
 #include "cli/exit.h"
+#include "cli/terminal.h"
 #include "proxy/preflight.h"
 
-#define DB_WIDTH_MAX 10000
+#define COMMAND "db"
 
 static const char usage[] =
     "usage: sallyport db check [NAME] -c FILE [OPTION...]\n"
@@ -55,24 +53,13 @@ struct command {
     bool json;
 };
 
-static int refuse(const char *format, ...) PRINTF_LIKE(1, 2);
-static int refuse(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("sallyport db: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("\nTry 'sallyport db --help'.\n", stderr);
-    va_end(arguments);
-    return EXIT_USAGE;
-}
-
 static int add_user(struct command *command, const char *user)
 {
     if (!*user || strlen(user) >= HANDSHAKE_USER_MAX || !utf8_valid(user, strlen(user)))
-        return refuse("--user: a MySQL user has 1 to %d bytes of UTF-8", HANDSHAKE_USER_MAX - 1);
+        return exit_usage(COMMAND, "--user: a MySQL user has 1 to %d bytes of UTF-8",
+                          HANDSHAKE_USER_MAX - 1);
     if (command->user_count == PREFLIGHT_USERS_MAX)
-        return refuse("--user: more than %d at once", PREFLIGHT_USERS_MAX);
+        return exit_usage(COMMAND, "--user: more than %d at once", PREFLIGHT_USERS_MAX);
     command->users[command->user_count++] = user;
     return EXIT_DONE;
 }
@@ -109,45 +96,20 @@ static int parse_verb(int argc, char **argv, struct command *command)
     if (command->help)
         return EXIT_DONE;
     if (optind >= argc)
-        return refuse("%s", "say what to do: check");
+        return exit_usage(COMMAND, "say what to do: check");
     if (strcmp(argv[optind], "check") != 0)
-        return refuse("\"%s\" is not known: check", argv[optind]);
+        return exit_usage(COMMAND, "\"%s\" is not known: check", argv[optind]);
     if (optind + 1 < argc)
         command->name = argv[optind + 1];
     if (optind + 2 < argc)
-        return refuse("\"%s\" is one argument too many", argv[optind + 2]);
+        return exit_usage(COMMAND, "\"%s\" is one argument too many", argv[optind + 2]);
     if (!command->config)
-        return refuse("%s", "-c FILE is missing: the configuration of `sallyport serve`");
+        return exit_usage(COMMAND, "-c FILE is missing: the configuration of `sallyport serve`");
     const char *schema = command->schema;
     if (schema && (strlen(schema) >= HANDSHAKE_SCHEMA_MAX || !utf8_valid(schema, strlen(schema))))
-        return refuse("--schema: a schema has at most %d bytes of UTF-8", HANDSHAKE_SCHEMA_MAX - 1);
+        return exit_usage(COMMAND, "--schema: a schema has at most %d bytes of UTF-8",
+                          HANDSHAKE_SCHEMA_MAX - 1);
     return EXIT_DONE;
-}
-
-static int read_format(struct command *command)
-{
-    command->json = !isatty(STDOUT_FILENO);
-    if (!command->output)
-        return EXIT_DONE;
-    command->json = strcmp(command->output, "json") == 0;
-    if (!command->json && strcmp(command->output, "table") != 0)
-        return refuse("--output: \"%s\" is neither table nor json", command->output);
-    return EXIT_DONE;
-}
-
-/* Only a terminal has a width and colours, as in `sallyport audit`. */
-static void read_terminal(struct db_show *show)
-{
-    struct winsize size = {0};
-    const char *no_colour = getenv("NO_COLOR");
-    const char *columns = getenv("COLUMNS");
-    if (!isatty(STDOUT_FILENO))
-        return;
-    show->colour = !(no_colour && no_colour[0]);
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        show->width = size.ws_col;
-    else if (columns && strtoul(columns, NULL, 10) <= DB_WIDTH_MAX)
-        show->width = strtoul(columns, NULL, 10);
 }
 
 /* --- the run --- */
@@ -184,10 +146,11 @@ static void print_target(void *arg, const struct preflight_target *target)
 static int run(const struct command *command, struct snapshot *snapshot,
                struct preflight_target *targets, size_t count)
 {
-    struct printing printing = {.json = command->json};
+    struct printing printing = {
+        .json = command->json,
+        .show = {.terminal = terminal_read(), .schema = command->schema ? command->schema : ""},
+    };
     struct error err = {0};
-    printing.show.schema = command->schema ? command->schema : "";
-    read_terminal(&printing.show);
     bool ran = preflight_run(snapshot, targets, count, printing.show.schema, print_target,
                              &printing, &err);
     if (!ran)
@@ -203,9 +166,10 @@ static int unknown_database(const struct snapshot *snapshot, const char *name)
     for (size_t i = 0; i < snapshot->database_count; i++)
         suggestion_try(&nearest, snapshot->databases[i].name);
     if (nearest.name)
-        return refuse("there is no database \"%s\" in the configuration: did you mean \"%s\"?",
-                      name, nearest.name);
-    return refuse("there is no database \"%s\" in the configuration", name);
+        return exit_usage(COMMAND,
+                          "there is no database \"%s\" in the configuration: did you mean \"%s\"?",
+                          name, nearest.name);
+    return exit_usage(COMMAND, "there is no database \"%s\" in the configuration", name);
 }
 
 static int choose_users(const struct command *command, const struct snapshot *snapshot,
@@ -217,9 +181,11 @@ static int choose_users(const struct command *command, const struct snapshot *sn
         preflight_users(snapshot, target);
     if (target->account_count > 0 || !command->name)
         return EXIT_DONE; /* one of many that has none is reported among them */
-    return refuse("no role names a MySQL account for the database \"%s\" without a glob: give one "
-                  "with --user",
-                  target->database->name);
+    return exit_usage(
+        COMMAND,
+        "no role names a MySQL account for the database \"%s\" without a glob: give one "
+        "with --user",
+        target->database->name);
 }
 
 static int check(const struct command *command, struct snapshot *snapshot)
@@ -257,7 +223,7 @@ int cli_db(int argc, char **argv)
         return code;
     if (command.help)
         return fputs(usage, stdout) == EOF ? EXIT_FAILED : EXIT_DONE;
-    code = read_format(&command);
+    code = terminal_output(COMMAND, command.output, &command.json);
     if (code != EXIT_DONE)
         return code;
     if (!snapshot_create(command.config, &snapshot, &err))

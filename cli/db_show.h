@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "cli/terminal.h"
 #include "protocol/capability_name.h"
 #include "proxy/preflight.h"
 
@@ -16,8 +17,7 @@
 #define DB_SHOW_WARNINGS_MAX (PREFLIGHT_USERS_MAX + PREFLIGHT_WARNINGS_MAX)
 
 struct db_show {
-    bool colour;
-    size_t width; /* columns of the terminal; 0: lines are as long as they are */
+    struct terminal terminal;
     const char *schema;
     int64_t now_us;
 };

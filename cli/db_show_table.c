@@ -44,7 +44,7 @@ static void put_bytes(struct page *page, const char *text)
 
 static void put_colour(struct page *page, const char *colour)
 {
-    if (page->show->colour && colour)
+    if (page->show->terminal.colour && colour)
         put_bytes(page, colour);
 }
 
@@ -64,7 +64,7 @@ static void new_line(struct page *page)
 /* Whether a word of so many columns has to go to the next line. */
 static bool must_wrap(const struct page *page, size_t columns)
 {
-    size_t width = page->show->width;
+    size_t width = page->show->terminal.width;
     return width >= TEXT_INDENT + TEXT_LEAST && page->column > TEXT_INDENT &&
            page->column + 1 + columns > width;
 }

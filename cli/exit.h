@@ -15,4 +15,8 @@ enum exit_code {
  * configuration. */
 int exit_with(const struct error *err);
 
+/* Says what is wrong with the command line of `sallyport COMMAND`, and where its help is. Returns
+ * EXIT_USAGE. */
+int exit_usage(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
+
 #endif

@@ -676,6 +676,12 @@ EQUALS = {
     ),
     "a login that was retired": lambda p: p.entries.append(
         Entry(9, b"Connect", b"Access denied for user 'sallyport_retired'@'127.0.0.1' (using password: NO)")),
+    "a close that nobody read": lambda p: (
+        insert(p, p.find("DO 1"), command="stmt_close", event="command"), remove(p, "SELEKT"),
+        p.records.remove([r for r in p.records if r.get("command") == "quit"][1]),
+        change(p.records[-1], reason="upstream_closed"),
+        p.entries.__delitem__(slice(-2, None)),
+    ),
     "another account": lambda p: p.entries.extend((
         Entry(9, b"Connect", b"direct@127.0.0.1 on shop using TCP/IP"), Entry(9, b"Query", b"SELECT 1"))),
 }
@@ -698,6 +704,39 @@ def test_servers_prepare_anew():
     log_insert(other, b"SELECT ?, ?", Entry(7, b"Prepare", b"SELECT ?, 1"))
     with pytest.raises(Difference):
         other.compare()
+
+
+@pytest.mark.parametrize("anew", ["before", "after"])
+def test_servers_prepare_anew_for_an_execution(anew):
+    """Before each of two, or behind the first, which is then executed once more."""
+    pair = Pair()
+    text, logged = b"SELECT ?, ?", b"SELECT -5, 'it\\'s'"
+    insert(pair, pair.find("SELECT ?, ?", "stmt_execute"))
+    if anew == "before":
+        log_insert(pair, text, Entry(7, b"Prepare", text))
+    else:
+        log_insert(pair, logged, Entry(7, b"Execute", logged))
+    log_insert(pair, logged, Entry(7, b"Execute", logged))
+    log_insert(pair, logged, Entry(7, b"Prepare", text))
+    assert pair.compare().values == 4
+
+
+@pytest.mark.parametrize("entries", [1, 2, 4, 5])
+def test_bulk_executions(entries):
+    """Two of two rows each: MariaDB logs each once, or each of its rows."""
+    pair = Pair()
+    text = "DELETE FROM t WHERE id = ?"
+    who = {"statement": text, "statement_length": len(text), "command": "stmt_bulk_execute", "event": "execute",
+           "params": [1, 2], "bytes_in": 30}
+    insert(pair, pair.find("SELECT 1"), **who)
+    insert(pair, pair.find("SELECT 1"), **who)
+    for _ in range(entries):
+        log_insert(pair, b"SELECT 1", Entry(7, b"Execute", text.encode()))
+    if entries in (2, 4):
+        pair.compare()
+    else:
+        with pytest.raises(Difference):
+            pair.compare()
 
 
 LOGS = {

@@ -62,7 +62,7 @@ Test(params, doubles_in_the_fewest_digits)
     params_double(&params, 5e-324);
     params_float(&params, 0.1f);
     params_float(&params, 16777216.0f);
-    expect("[0.1,0.3333333333333333,1e+300,-0,4.94065645841247e-324,0.1,16777216]");
+    expect("[0.1,0.3333333333333333,1e+300,-0.0,4.94065645841247e-324,0.1,16777216]");
 }
 
 Test(params, doubles_read_back_as_themselves)
@@ -84,12 +84,14 @@ Test(params, doubles_read_back_as_themselves)
     }
 }
 
-Test(params, what_json_has_no_number_for)
+Test(params, what_json_or_its_readers_have_no_number_for)
 {
     params_double(&params, NAN);
     params_double(&params, INFINITY);
     params_float(&params, -INFINITY);
-    expect("[\"NaN\",\"Infinity\",\"-Infinity\"]");
+    params_double(&params, -0.0);
+    params_float(&params, -0.0F);
+    expect("[\"NaN\",\"Infinity\",\"-Infinity\",-0.0,-0.0]");
 }
 
 Test(params, text_and_bytes)

@@ -24,7 +24,8 @@ Echoes      Entries that the server makes of its own, for a command that has its
             PREPARE and EXECUTE, and the Init DB of a USE or a change of user that fails. A Prepare is logged again when
             the server prepares anew, because a table has changed, or, MySQL, because an execution binds other types.
 Bulk        MariaDB logs a bulk execution without its values: once, or once for each row where the statement can take
-            but one.
+            but one. Where several follow, and there are no more entries than commands, each has one.
+Lost        A command without an answer may be sent to a server that closes the connection, and is then read by nobody.
 Times       MySQL prints each with a fraction, MariaDB none that is zero, and zeros for a date and time that is none.
 Quit        The proxy says goodbye for clients that do not.
 Charset     The login's character set is in neither log: the first text that is not ASCII tells it for the session.
@@ -431,6 +432,7 @@ class _Session:
 
     def __init__(self, records, entries, summary):
         self.records = self._in_order(records)
+        self.rest = collections.deque(self.records[1:])
         self.entries = collections.deque(entries)
         self.summary = summary
         self.where = f"session {records[0]['session']}, connection {entries[0].thread if entries else '?'}"
@@ -470,17 +472,22 @@ class _Session:
                 self.dynamic[entry.command] -= 1
             elif (entry.command, entry.text) == (b"Init DB", error) and last.get("command") in ("query", "change_user"):
                 self.last = {}
-            elif self._executed_anew(last):
+            elif self._executed_anew(last, record):
                 self.entries.popleft()
             elif not self._prepared_anew(record):
                 return
             self.entries.popleft()
 
-    def _executed_anew(self, last):
+    def _executed_anew(self, last, record):
         """Prepare and Execute behind an Execute that found a table changed."""
         if last.get("command") != "stmt_execute" or len(self.entries) < 2 or self.entries[0].command != b"Prepare":
             return False
-        return self.entries[1] == self.last_entry and not _text_difference(last, self.entries[0].text, self.charset)
+        if self.entries[1] != self.last_entry or _text_difference(last, self.entries[0].text, self.charset):
+            return False
+        # The next execution of the same looks so as well, when it is prepared anew: an echo is one too many.
+        same = sum(1 for other in (record, *self.rest)
+                   if other.get("command") == "stmt_execute" and self._values(other) == self._values(last))
+        return sum(1 for entry in self.entries if entry == self.last_entry) > same
 
     def _prepared_anew(self, record):
         """A Prepare of a statement that was prepared before, and is executed next."""
@@ -547,6 +554,9 @@ class _Session:
     def _text(record):
         return record.get("statement"), record.get("statement_base64")
 
+    def _values(self, record):
+        return *self._text(record), record.get("params")
+
     def follow(self, record, entry):
         """What a command changes for those behind it."""
         command, done = record["command"], record["outcome"] == "ok"
@@ -602,6 +612,8 @@ class _Session:
         if not self._is_next(record):
             if outcome == "unknown":
                 return None  # it may not have reached the server
+            if command in UNANSWERED and not self.entries and self.records[-1].get("reason") == "upstream_closed":
+                return None
             self.fail(record, "is not in the general log")
         wrong = self.difference(record, self.entries[0])
         if wrong:
@@ -615,11 +627,18 @@ class _Session:
         """A bulk execution that MariaDB ran row by row."""
         params = record.get("params", [])
         count = len(params)
+        alike = list(itertools.takewhile(lambda other: other == entry, self.entries))
+        following = itertools.takewhile(
+            lambda other: other.get("command") == record["command"] and self._text(other) == self._text(record),
+            self.rest,
+        )
         sent = sum(_sent_bytes(value) for value in params)
         says_so = any("omitted" in value for value in params if isinstance(value, dict))
         left_out = record["bytes_in"] > sent + BULK_OVERHEAD + record["bytes_in"] // 1000
         if record["outcome"] == "ok" and left_out and not says_so:
             self.fail(record, f"has {record['bytes_in']} bytes, its values {sent}: it hides that some are left out")
+        if len(alike) <= sum(1 for _ in following):
+            return
         marks = len(segments(entry.text)) - 1
         most = count // marks - 1 if marks else 0
         if says_so:
@@ -628,7 +647,7 @@ class _Session:
             omitted = params[-1]["omitted"]
             rows = record.get("affected_rows", 1) if omitted is None else (count + omitted - 1) // marks
             most = max(rows, 1) - 1
-        rows = list(itertools.takewhile(lambda other: other == entry, itertools.islice(self.entries, most)))
+        rows = alike[:most]
         # All of them, or as far as one failed. Where there are fewer they are another command's.
         if len(rows) == most or record["outcome"] == "error" or says_so:
             for _ in rows:
@@ -638,10 +657,9 @@ class _Session:
         return bool(self.entries) and self.entries[0].command == NAMES.get(record["command"])
 
     def walk(self):
-        first, *rest = self.records
-        self.login(first)
-        while rest:
-            record = self._next(rest)
+        self.login(self.records[0])
+        while self.rest:
+            record = self._next()
             self.skip_echoes(record)
             self.check_who(record)
             if record["event"].startswith("session."):
@@ -658,14 +676,15 @@ class _Session:
         if self.entries:
             self.fail(end, "has come, and the server has seen more")
 
-    def _next(self, rest):
+    def _next(self):
         """Of commands that arrived in the same microsecond, the one that the log has next."""
-        for at, record in enumerate(rest):
-            if record["event"].startswith("session.") or record["time"] != rest[0]["time"]:
+        for at, record in enumerate(self.rest):
+            if record["event"].startswith("session.") or record["time"] != self.rest[0]["time"]:
                 break
-            if record["command"] in UNANSWERED and self._is_next(record) and not self._is_next(rest[0]):
-                return rest.pop(at)
-        return rest.pop(0)
+            if record["command"] in UNANSWERED and self._is_next(record) and not self._is_next(self.rest[0]):
+                del self.rest[at]
+                return record
+        return self.rest.popleft()
 
 
 # --- the whole ---
