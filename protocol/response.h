@@ -66,7 +66,7 @@ struct response_outcome {
     uint64_t bytes;          /* of the whole answer, headers included */
     bool schema_changed;     /* session tracking named a new schema: */
     char schema[RESPONSE_SCHEMA_MAX];
-    uint32_t statement_id; /* of a prepare answer that did not fail */
+    uint32_t statement_id; /* of a prepare answer that did not fail; 0: nothing was prepared */
     uint16_t parameters;   /* likewise */
     uint16_t columns;      /* likewise */
 };

@@ -211,6 +211,19 @@ static bool response_prepared_groups(struct response_tracker *tracker, enum resp
 }
 
 /*
+ * MySQL 9.7 answers a prepare of SET GLOBAL, by an account that may not set it, with an empty OK
+ * where the error should be: nothing was prepared, and the connection goes on. (Seen; no other
+ * answer of that length.)
+ */
+static bool response_prepared_nothing(struct byte_view payload)
+{
+    static const uint8_t nothing[] = {PACKET_OK, 0,
+                                      0}; /* affected rows, insert id; 4 bytes follow */
+    return payload.length == sizeof nothing + 4 &&
+           memcmp(payload.data, nothing, sizeof nothing) == 0;
+}
+
+/*
  * The OK of a prepare: statement id, columns, parameters. (MySQL source documentation,
  * "COM_STMT_PREPARE Response".)
  */
@@ -220,6 +233,10 @@ static bool response_complete_prepare(struct response_tracker *tracker, struct b
     struct response_outcome *outcome = &tracker->outcome;
     struct byte_reader reader = byte_reader(payload.data, payload.length);
     uint8_t first, filler;
+    if (response_prepared_nothing(payload)) {
+        response_finish(tracker, event);
+        return true;
+    }
     if (!byte_reader_u8(&reader, &first) || first != PACKET_OK ||
         !byte_reader_u32le(&reader, &outcome->statement_id) ||
         !byte_reader_u16le(&reader, &outcome->columns) ||

@@ -53,6 +53,8 @@ static void take_prepared(struct session *session, const struct exchange *exchan
         .truncated = buffer_length(&exchange->text) < exchange->length,
     };
     struct error err = {0};
+    if (outcome->statement_id == 0)
+        return;
     if (exchange->has_digest)
         memcpy(text.sha256, exchange->digest, sizeof text.sha256);
     else if (!statement_text_fits(relay->statements, text.length))

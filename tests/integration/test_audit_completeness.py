@@ -297,7 +297,7 @@ def test_bound_values_are_those_that_were_sent(open_stack):
             connection.command(wire.EXECUTE, execution(statement, round_of))
             read_results(connection)
         leave(connection)
-    executed = [record for record in open_stack.audit.records()[before:] if record["event"] == "execute"]
+    executed = [record for record in open_stack.audit.records(before) if record["event"] == "execute"]
     wanted = [value for _, _, _, value in VALUES]
     assert [record["params"] for record in executed] == [wanted, wanted[::-1]]
     assert summaries[0].values == 2 * len(VALUES)
@@ -317,7 +317,7 @@ def test_bound_value_of_a_type_of_one_server(open_stack, value):
             with pytest.raises(wire.ServerError, match="1210"):
                 connection.expect()
         leave(connection)
-    (record,) = [record for record in open_stack.audit.records()[before:] if record["event"] == "execute"]
+    (record,) = [record for record in open_stack.audit.records(before) if record["event"] == "execute"]
     assert record["params"] == [value[3]] and record["outcome"] == ("ok" if taken else "error")
     assert summaries[0].values == taken
 
@@ -344,7 +344,7 @@ def test_long_data_and_values_that_stay(open_stack):
     def encoded(data):
         return {"base64": base64.b64encode(data).decode()}
 
-    executed = [record for record in open_stack.audit.records()[before:] if record["event"] == "execute"]
+    executed = [record for record in open_stack.audit.records(before) if record["event"] == "execute"]
     assert [record["params"] for record in executed] == [
         [7, encoded(b"one " + EVERY_BYTE), encoded(b"third")], [-8, encoded(b"two"), encoded(b"")],
     ]
@@ -362,7 +362,7 @@ def test_long_data_of_two_parameters(open_stack):
         connection.command(wire.EXECUTE, execution(statement, values))
         read_results(connection)
         leave(connection)
-    (record,) = [record for record in open_stack.audit.records()[before:] if record["event"] == "execute"]
+    (record,) = [record for record in open_stack.audit.records(before) if record["event"] == "execute"]
     assert record["params"][1] == {"base64": base64.b64encode(b"ten bytes.").decode()}
 
 
@@ -375,7 +375,7 @@ def test_more_values_than_a_record_holds(open_stack):
         connection.command(wire.EXECUTE, execution(statement, values))
         assert read_results(connection)
         leave(connection)
-    (record,) = [record for record in open_stack.audit.records()[before:] if record["event"] == "execute"]
+    (record,) = [record for record in open_stack.audit.records(before) if record["event"] == "execute"]
     *kept, last = record["params"]
     assert [value[:4] for value in kept] == ["%04d" % number for number in range(len(kept))]
     assert last == {"omitted": 100 - len(kept)} and 40 < len(kept) < 100
@@ -400,7 +400,7 @@ def test_bulk_values_are_those_that_were_sent(mariadb_stack):
         assert client.expect()[:1] == b"\0"
         assert wire.query(client, "DELETE FROM scratch")[:1] == b"\0"
         leave(client)
-    (record,) = [r for r in open_stack.audit.records()[before:] if r.get("command") == "stmt_bulk_execute"]
+    (record,) = [r for r in open_stack.audit.records(before) if r.get("command") == "stmt_bulk_execute"]
     assert record["params"] == [901, TRICKY, -902, None, 903, {"default": True}]
     assert record["affected_rows"] == 3
 
@@ -419,7 +419,7 @@ def test_bulk_beyond_the_limit(mariadb_stack):
         assert client.expect()[:1] == b"\0"
         assert wire.query(client, "DELETE FROM scratch")[:1] == b"\0"
         leave(client)
-    (record,) = [r for r in mariadb_stack.audit.records()[before:] if r.get("command") == "stmt_bulk_execute"]
+    (record,) = [r for r in mariadb_stack.audit.records(before) if r.get("command") == "stmt_bulk_execute"]
     assert len(record["params"]) == 6 or "omitted" in record["params"][-1]
 
 

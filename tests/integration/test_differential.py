@@ -13,9 +13,9 @@ from harness.mysql9 import MySQL9
 from harness.pair import PROGRAM, Pair, Unequal
 from harness.sallyport import BINARY
 
-# Seconds for each server; a third with sanitizers, which run beside a release build that takes them all.
+# Seconds for each server; half with sanitizers, which run beside a release build that takes them all.
 SANITIZED = BINARY.exists() and b"__asan_init" in BINARY.read_bytes()
-SECONDS = int(os.environ.get("SALLYPORT_DIFFERENTIAL_SECONDS") or (20 if SANITIZED else 60))
+SECONDS = int(os.environ.get("SALLYPORT_DIFFERENTIAL_SECONDS") or (15 if SANITIZED else 30))
 # The same sequences in every run; "random" for others, or a number that was printed.
 BASE = os.environ.get("SALLYPORT_DIFFERENTIAL_BASE") or "20260101"
 

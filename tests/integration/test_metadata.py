@@ -53,7 +53,7 @@ def both(stack, flags, extended, commands, user="reader", bot="ci-1"):
         proxied.command(wire.PING)
         assert proxied.expect()[:1] == b"\0"  # nothing else came before it
     stack.audit.wait_for(None, after=before, event="session.end")
-    return expected, [r for r in stack.audit.records()[before:] if r["event"] in ("query", "prepare", "execute")]
+    return expected, [r for r in stack.audit.records(before) if r["event"] in ("query", "prepare", "execute")]
 
 
 def execute(value=None, cursor=0):

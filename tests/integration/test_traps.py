@@ -596,6 +596,19 @@ def test_last_statement_after_a_failed_prepare(stack):
         assert not [entry for entry in log() if entry[1] == "Execute"]
 
 
+def test_prepare_that_prepares_nothing(stack):
+    """SET GLOBAL by an account that may not: MySQL 9.7 answers with an OK that has no statement in it."""
+    with both(stack) as sides:
+        for text in (b"SET GLOBAL max_connections = 5", b"SET GLOBAL max_connections = ?", b"SET GLOBAL nonsense = 1"):
+            for side in sides:
+                side.connection.command(wire.PREPARE, text)
+            one, other = (side_by_side.read_packet(side.connection) for side in sides)
+            assert one == other
+        same(sides, wire.PREPARE, b"SELECT ?")
+        first = struct.pack("<q", 12)
+        same(sides, wire.EXECUTE, lambda s: struct.pack("<IBI", s, 0, 1) + b"\0\1\x08\0" + first)
+
+
 def test_long_data_and_types_that_stay(stack):
     """Long data of several parameters, an empty one, one that a reset takes back; types that are sent once; then a
     statement that is closed. Equal at the server, and recorded as the server had it."""

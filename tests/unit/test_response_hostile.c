@@ -163,6 +163,8 @@ Test(response_hostile, refuses_malformed_first_packets)
     expect_refused(OLD, "O", "0100000105", "OK packet");
     expect_refused(OLD, "O", "05000001fd00000200", "EOF packet");
     expect_refused(OLD, "P", "0300000100ffff", "prepare");
+    expect_refused(OLD, "P", "0700000100000100000000", "prepare");
+    expect_refused(OLD, "P", "06000001000000000000", "prepare");
     expect_refused(OLD, "P", "05000001fe00000200", "prepare");
     expect_refused(OLD, "O", "ffffff0100", "16 MiB");
     expect_refused(OLD, "Q", "ffffff0100", "16 MiB");

@@ -777,7 +777,7 @@ def _alone(server, others):
 
 def _settled(stack, before, threads):
     """The audit log has the end of each connection. (It is written a moment after the session is gone.)"""
-    ends = [r for r in stack.audit.records()[before:] if r["event"] in ("session.end", "session.denied")]
+    ends = [r for r in stack.audit.records(before) if r["event"] in ("session.end", "session.denied")]
     return threads <= {record.get("upstream_connection_id") for record in ends}
 
 
@@ -801,7 +801,7 @@ def checked(stack, server=None, others=OTHERS):
     own = {thread for thread, account in connects.items() if _own(account, others)} - refused
     with contextlib.suppress(AssertionError):  # what is missing is told below
         process.wait_until(lambda: _settled(stack, before, own), "the ends of the sessions", timeout=2)
-    records = [record for record in stack.audit.records()[before:]
+    records = [record for record in stack.audit.records(before)
                if record.get("upstream_connection_id", log.first + 1) > log.first]
     # Other accounts' commands are in the counters too; the harness's own root sends none that are counted.
     alone = all(_own(account, others) or not account or account["user"] == b"root" for account in connects.values())
