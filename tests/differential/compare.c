@@ -117,7 +117,20 @@ static bool is_own_error(const char *payload, size_t length)
                                        memcmp(payload, unknown_command, OWN_ERROR_HEAD) == 0);
 }
 
-static void without_own_messages(const struct text *stream, struct text *out)
+/*
+ * The status in an EOF packet, and in an OK packet that is or stands for one, its two counts in a
+ * byte each: the fourth byte of either form. Whether a plan used an index hangs on statistics of
+ * the moment and on rows that are not purged yet: two equal servers differ in it now and then.
+ */
+static void without_plan_flags(char *payload, size_t length)
+{
+    bool end = length >= 5 && length <= UINT16_MAX && payload[0] == '\xfe';
+    bool ok = length == 7 && payload[0] == '\0';
+    if (end || ok)
+        payload[3] = (char)(payload[3] & ~WIRE_PLAN_FLAGS);
+}
+
+static void comparable(const struct text *stream, struct text *out)
 {
     for (size_t at = 0; at < stream->length;) {
         size_t start = at + 4;
@@ -128,6 +141,8 @@ static void without_own_messages(const struct text *stream, struct text *out)
         }
         bool own = is_own_error(stream->data + start, length);
         text_add(out, stream->data + start - (own ? 1 : 4), own ? OWN_ERROR_HEAD + 1 : length + 4);
+        if (!own)
+            without_plan_flags(out->data + out->length - length, length);
         at = start + length;
     }
 }
@@ -137,8 +152,8 @@ static bool streams_differ(const struct text *direct, const struct text *proxied
     struct text one = {0}, other = {0};
     if (text_equal(direct, proxied))
         return false;
-    without_own_messages(direct, &one);
-    without_own_messages(proxied, &other);
+    comparable(direct, &one);
+    comparable(proxied, &other);
     bool different = !text_equal(&one, &other);
     text_free(&one);
     text_free(&other);

@@ -56,6 +56,9 @@
 #define WIRE_EXTENDED_KNOWN \
     (WIRE_EXTENDED_BULK | WIRE_EXTENDED_METADATA | WIRE_EXTENDED_CACHE_METADATA)
 
+/* Status flags: no good index was used, no index was used. */
+#define WIRE_PLAN_FLAGS 0x30
+
 #define WIRE_FRAME_MAX 0xFFFFFFu
 #define WIRE_TIMEOUT_S 60
 
