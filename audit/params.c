@@ -226,7 +226,8 @@ void params_unsigned(struct audit_params *params, uint64_t value)
     add_raw(params, text, (size_t)length);
 }
 
-/* JSON has no word for the first three, and many readers take -0 for an integer, which has no sign. */
+/* JSON has no word for the first three, and many readers take -0 for an integer, which has no sign.
+ */
 static bool add_special(struct audit_params *params, double value)
 {
     const char *word = NULL;

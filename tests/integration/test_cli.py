@@ -134,6 +134,8 @@ def test_audit_tail_follows(recorded):
     tail = subprocess.Popen(
         [BINARY, "audit", "tail", "-c", recorded.proxy.configuration_file, "-o", "json", "--bot", "ci-1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        # A run in the background of a shell ignores it, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         time.sleep(0.5)

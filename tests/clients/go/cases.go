@@ -458,6 +458,8 @@ func waitFor(s *session, beginning string) (id int64) {
 		err := s.QueryRowContext(background, "SELECT id FROM information_schema.processlist WHERE info LIKE ?",
 			beginning+"%").Scan(&id)
 		if err == nil {
+			// It is listed before it runs; the columns come when it does.
+			time.Sleep(200 * time.Millisecond)
 			return id
 		}
 		time.Sleep(20 * time.Millisecond)
