@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import wire
+from harness import process, wire
 from harness.commands import change_user_body, only_shop, open_session, prepare, smuggled, wait_gone, was_run
 
 # Seconds after which two writes are not read as one.
@@ -137,5 +137,5 @@ def test_half_sent_command_is_no_activity(mariadb, start_proxy):
         short.at_end()
         streaming.at_end()
     wait_gone(mariadb, "writer")
-    reasons = [r["reason"] for r in proxy.audit.records(event="session.end")]
-    assert reasons == ["idle_timeout"] * 2
+    ends = process.wait_until(lambda: len(ends := proxy.audit.records(event="session.end")) == 2 and ends, "both ends")
+    assert [end["reason"] for end in ends] == ["idle_timeout"] * 2

@@ -44,6 +44,8 @@ import itertools
 import re
 import struct
 
+import pymysql
+
 from . import process
 
 # How the general log calls a command of the record.
@@ -771,7 +773,10 @@ def _own(account, others):
 def _alone(server, others):
     """No connection but those of the others is left: the server has logged all that the proxy's did."""
     servers_own = {"system user", "event_scheduler"}
-    rows = server.execute("SELECT DISTINCT user FROM information_schema.processlist")
+    try:
+        rows = server.execute("SELECT DISTINCT user FROM information_schema.processlist")
+    except pymysql.err.OperationalError:
+        return False  # MySQL cannot list a session while it runs a statement that is no text
     return {row[0].encode() for row in rows if row[0] not in servers_own} <= others
 
 
