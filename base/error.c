@@ -86,6 +86,10 @@ const char *error_code_name(enum error_code code)
         return "timeout";
     case ERROR_CLOSED:
         return "closed";
+    case ERROR_EXISTS:
+        return "exists";
+    case ERROR_NOT_FOUND:
+        return "not_found";
     case ERROR_STATE:
         return "state";
     }

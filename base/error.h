@@ -37,6 +37,8 @@ enum error_code {
     ERROR_DENIED,      /* policy refused */
     ERROR_TIMEOUT,     /* a deadline passed */
     ERROR_CLOSED,      /* the peer closed */
+    ERROR_EXISTS,      /* a thing of that name is there already */
+    ERROR_NOT_FOUND,   /* there is no such thing */
     ERROR_STATE, /* a move that the state machine does not declare: a bug of ours, contained */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pauses that double up to a limit, each with jitter, so that many who failed together do not come
  * back together. */
-#ifndef SALLYPORT_TUNNEL_BACKOFF_H
-#define SALLYPORT_TUNNEL_BACKOFF_H
+#ifndef SALLYPORT_BASE_BACKOFF_H
+#define SALLYPORT_BASE_BACKOFF_H
 
 #include <stdint.h>
 
