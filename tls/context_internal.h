@@ -18,6 +18,9 @@ struct tls_context {
     atomic_uint references;
     enum tls_side side;
     bool has_crl;
+    bool optional; /* a server's: a client may have no certificate */
+    bool pinned;   /* trusts ca_pin; then authorities is empty */
+    uint8_t ca_pin[TLS_PIN_SIZE];
     mbedtls_ssl_config config;
     mbedtls_x509_crt certificate; /* ours, then its intermediates; version 0 when there is none */
     mbedtls_pk_context key;
@@ -26,9 +29,5 @@ struct tls_context {
     char *alpn_text[TLS_ALPN_MAX];
     const char *alpn[TLS_ALPN_MAX + 1];
 };
-
-/* Whether the context's CRL file holds a list of the CA that issued the certificate. */
-bool tls_context_has_crl_for(const struct tls_context *context,
-                             const mbedtls_x509_crt *certificate);
 
 #endif

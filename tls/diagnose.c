@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "tls/diagnose_internal.h"
 #include "tls/stream_internal.h"
 
 /* RFC 5280, 4.2.1.6: GeneralName's dNSName is [2], its iPAddress [7]. */
@@ -31,11 +32,13 @@ static enum diagnosis from_verdict(uint32_t flags)
 static enum diagnosis from_alert(unsigned alert)
 {
     switch (alert) {
-    case MBEDTLS_SSL_ALERT_MSG_NO_CERT:
+    case MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED:
+        return DIAGNOSIS_OWN_EXPIRED;
     case MBEDTLS_SSL_ALERT_MSG_BAD_CERT:
+        return DIAGNOSIS_OWN_BAD;
+    case MBEDTLS_SSL_ALERT_MSG_NO_CERT:
     case MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT:
     case MBEDTLS_SSL_ALERT_MSG_CERT_REVOKED:
-    case MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED:
     case MBEDTLS_SSL_ALERT_MSG_CERT_UNKNOWN:
     case MBEDTLS_SSL_ALERT_MSG_UNKNOWN_CA:
     case MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED:
@@ -133,7 +136,7 @@ void diagnose_peer_names(const struct stream *stream, char out[DIAGNOSE_TEXT_SIZ
     }
 }
 
-static void one_line(const mbedtls_x509_name *name, char out[DIAGNOSE_TEXT_SIZE])
+void diagnose_one_line(const mbedtls_x509_name *name, char out[DIAGNOSE_TEXT_SIZE])
 {
     out[0] = '\0';
     for (; name && name->oid.p; name = name->next) {
@@ -151,10 +154,10 @@ static void one_line(const mbedtls_x509_name *name, char out[DIAGNOSE_TEXT_SIZE]
 
 void diagnose_own_subject(const struct tls_context *context, char out[DIAGNOSE_TEXT_SIZE])
 {
-    one_line(&context->certificate.subject, out);
+    diagnose_one_line(&context->certificate.subject, out);
 }
 
 void diagnose_own_issuer(const struct tls_context *context, char out[DIAGNOSE_TEXT_SIZE])
 {
-    one_line(&context->certificate.issuer, out);
+    diagnose_one_line(&context->certificate.issuer, out);
 }

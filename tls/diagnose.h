@@ -21,7 +21,10 @@ enum diagnosis {
     DIAGNOSIS_PEER_TIME,        /* … it has expired, or is not valid yet, or its CA */
     DIAGNOSIS_PEER_CERTIFICATE, /* … another fault of it */
     DIAGNOSIS_OWN_CERTIFICATE,  /* the peer's alert is about our certificate (RFC 8446, 6.2) */
-    DIAGNOSIS_TLS,              /* another alert */
+    DIAGNOSIS_OWN_EXPIRED,      /* … it says that it has expired */
+    DIAGNOSIS_OWN_BAD, /* … it says that it is bad, as OpenSSL does of one that is not valid
+                        * yet (ssl/statem/statem_lib.c, x509table) */
+    DIAGNOSIS_TLS,     /* another alert */
 };
 
 /* Whether and why a stream failed. To be asked in its `failed` event. */

@@ -4,6 +4,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/json.h"
 #include "base/utf8.h"
 
@@ -46,6 +47,11 @@ static bool append_json(struct buffer *out, const struct hello *hello, struct er
     struct json_object object = json_begin(&writer);
     json_field_unsigned(&object, "version", HELLO_VERSION);
     json_field_string(&object, "database", hello->database);
+    if (hello->has_family) {
+        char family[HEX_SIZE(HELLO_FAMILY_SIZE)];
+        hex_encode(hello->family, sizeof hello->family, family);
+        json_field_string(&object, "family", family);
+    }
     append_local(&object, &hello->local);
     json_end(&object);
     return byte_writer_finish(&writer, err);
@@ -143,6 +149,47 @@ static bool read_local(const cJSON *root, struct hello_local *local, struct erro
            read_u32(object, "pid", &local->pid, &local->has_pid, err);
 }
 
+/* The value of a digit as hex_encode() writes it; -1: it is none. */
+static int hex_value(char digit)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = memchr(digits, digit, sizeof digits - 1);
+    return at ? (int)(at - digits) : -1;
+}
+
+bool hello_family_read(const char *text, uint8_t out[HELLO_FAMILY_SIZE], struct error *err)
+{
+    uint8_t family[HELLO_FAMILY_SIZE];
+    bool good = strlen(text) == 2 * sizeof family;
+    for (size_t i = 0; good && i < sizeof family; i++) {
+        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+        good = high >= 0 && low >= 0;
+        if (good)
+            family[i] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
+    }
+    if (!good)
+        return error_set(err, ERROR_MALFORMED, "'family' is not %zu lower-case hexadecimal digits",
+                         2 * sizeof family);
+    memcpy(out, family, sizeof family);
+    return true;
+}
+
+static bool read_family(const cJSON *root, struct hello *out, struct error *err)
+{
+    const cJSON *item;
+    struct error inner = {0};
+    if (!find_once(root, "family", &item, err))
+        return false;
+    if (!item)
+        return true;
+    if (!cJSON_IsString(item))
+        return malformed(err, "'family' is not a text");
+    if (!hello_family_read(item->valuestring, out->family, &inner))
+        return malformed(err, inner.message);
+    out->has_family = true;
+    return true;
+}
+
 static bool read_version(const cJSON *root, struct error *err)
 {
     uint32_t version = 0;
@@ -168,7 +215,7 @@ static bool read_root(const cJSON *root, struct hello *out, struct error *err)
         return false;
     if (out->database[0] == '\0')
         return malformed(err, "it names no database");
-    return read_local(root, &out->local, err);
+    return read_family(root, out, err) && read_local(root, &out->local, err);
 }
 
 /*

@@ -4,14 +4,18 @@
  * TLS_ALPN_MYSQL. After it the MySQL protocol starts with the proxy's greeting.
  *
  *     length   4 bytes, big-endian: of the JSON that follows, 2 to HELLO_JSON_MAX
- *     JSON     {"version":1,"database":"shop",
+ *     JSON     {"version":1,"database":"shop","family":"00112233445566778899aabbccddeeff",
  *               "local":{"address":"127.0.0.1:51234","uid":1000,"gid":1000,"pid":4711,
  *                        "executable":"/usr/bin/php8.2"}}
  *
- * "version" and "database" are required; "local" and each of its keys may be absent. Keys that are
- * not known are ignored, so that a newer tunnel can say more; a known key of the wrong type, twice,
- * or out of bounds makes the frame malformed. What "local" says is the tunnel's word: good for the
- * audit record, never a reason to allow.
+ * "version" and "database" are required; "family", "local" and each of its keys may be absent. Keys
+ * that are not known are ignored, so that a newer tunnel can say more; a known key of the wrong
+ * type, twice, or out of bounds makes the frame malformed. What "local" says is the tunnel's word:
+ * good for the audit record, never a reason to allow.
+ *
+ * "family" is a secret that a tunnel process draws at its start: 128 random bits as 32 lower-case
+ * hexadecimal digits. A renewed certificate that it shows later, with the same family, extends the
+ * sessions of that family and no others (docs/decisions/0807-families.md). Never to be logged.
  */
 #ifndef SALLYPORT_TLS_HELLO_H
 #define SALLYPORT_TLS_HELLO_H
@@ -31,6 +35,7 @@
 #define HELLO_DATABASE_SIZE 256 /* each with its NUL; longer values are refused */
 #define HELLO_ADDRESS_SIZE  128
 #define HELLO_PROGRAM_SIZE  1024
+#define HELLO_FAMILY_SIZE   16
 
 /* The local client of a tunnel, as far as it is known. Text is UTF-8 without control characters. */
 struct hello_local {
@@ -44,6 +49,8 @@ struct hello_local {
 
 struct hello {
     char database[HELLO_DATABASE_SIZE]; /* never "" */
+    bool has_family;
+    uint8_t family[HELLO_FAMILY_SIZE];
     struct hello_local local;
 };
 
@@ -56,6 +63,11 @@ bool hello_append(struct buffer *out, const struct hello *hello, struct error *e
 
 /* Whether a database's name can be sent: for checks of configuration. */
 bool hello_database_valid(const char *name);
+
+/* Reads a family's text: exactly 32 lower-case hexadecimal digits, or ERROR_MALFORMED and *out is
+ * untouched. hex_encode() writes it. */
+bool hello_family_read(const char *text, uint8_t out[HELLO_FAMILY_SIZE],
+                       struct error *err) MUST_USE;
 
 enum hello_result {
     HELLO_NEED_MORE, /* the frame is not whole yet: nothing was consumed */

@@ -57,7 +57,7 @@ void stream_loop_destroy(struct stream_loop *shared);
 struct stream_events {
     /* The connection that stream_connect() began stands. */
     void (*connected)(struct stream *stream, void *owner);
-    /* The handshake is done and the peer's certificate verified. */
+    /* The handshake is done and the peer's certificate verified, where it had to have one. */
     void (*secured)(struct stream *stream, void *owner);
     /* Bytes came; returns how many were taken: all of them unless the owner paused the stream. */
     size_t (*data)(struct stream *stream, void *owner, const uint8_t *data, size_t length);
@@ -98,7 +98,10 @@ bool stream_connect_unix(struct stream_loop *shared, const char *path,
 bool stream_start_tls(struct stream *stream, struct tls_context *context, const char *server_name,
                       struct error *err) MUST_USE;
 
-/* The verified peer's identity, once `secured` came; NULL in the clear. Owned by the stream. */
+/*
+ * The verified peer's identity, once `secured` came; NULL in the clear, and for a client that came
+ * without a certificate where the context lets it. Owned by the stream.
+ */
 const struct identity *stream_peer(const struct stream *stream);
 /*
  * Whether another context of the same side, such as one that was made at a reload, accepts the
@@ -142,5 +145,11 @@ void stream_close(struct stream *stream, unsigned linger_ms);
 
 /* Changes who gets the events: how a warm connection moves to a session. */
 void stream_set_owner(struct stream *stream, const struct stream_events *events, void *owner);
+
+/* Whether an error that a stream gave is the peer's word that it refuses our certificate. */
+bool stream_error_is_certificate(const struct error *err);
+
+/* Whether it is that the peer's certificate comes of no CA that we trust. */
+bool stream_error_is_unknown_ca(const struct error *err);
 
 #endif

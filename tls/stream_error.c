@@ -167,3 +167,14 @@ void stream_error_from_tls(const struct stream_tls *tls, int code, struct error 
     else
         describe_failure(code, err);
 }
+
+bool stream_error_is_unknown_ca(const struct error *err)
+{
+    return err->code == ERROR_TLS && strstr(err->message, "certificate is signed by an unknown CA");
+}
+
+bool stream_error_is_certificate(const struct error *err)
+{
+    return err->code == ERROR_TLS && (strstr(err->message, "peer refused our certificate") ||
+                                      strstr(err->message, "peer demands a certificate"));
+}

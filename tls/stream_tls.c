@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "tls/identity_internal.h"
 #include "tls/stream_internal.h"
+#include "tls/trust_internal.h"
 
 /* RFC 8446, 4: content types 20 to 23 are all that a peer may begin a record with. */
 #define RECORD_TYPE_FIRST 20
@@ -75,8 +77,6 @@ static bool address_matches(const struct stream_tls *tls, const mbedtls_x509_crt
 static uint32_t judge_leaf(const struct stream_tls *tls, const mbedtls_x509_crt *certificate)
 {
     uint32_t flags = 0;
-    if (tls->context->has_crl && !tls_context_has_crl_for(tls->context, certificate))
-        flags |= MBEDTLS_X509_BADCRL_NOT_TRUSTED;
     if (tls->context->side == TLS_CLIENT) {
         if (tls->address_length > 0 && !address_matches(tls, certificate))
             flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
@@ -107,24 +107,18 @@ static int keep_identity(struct stream_tls *tls, const mbedtls_x509_crt *certifi
 static int on_verify(void *context, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
 {
     struct stream_tls *tls = context;
+    trust_forgive_clocks(certificate, flags);
     if (*flags & (MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE)) {
         tls->bad_time_us =
             identity_time_us(*flags & MBEDTLS_X509_BADCERT_EXPIRED ? &certificate->valid_to
                                                                    : &certificate->valid_from);
         tls->bad_time_is_ca = depth > 0;
     }
+    *flags |= trust_judge(tls->context, certificate, depth);
     if (depth > 0)
         return 0;
     *flags |= judge_leaf(tls, certificate);
     return keep_identity(tls, certificate, flags);
-}
-
-static int judge_again(void *arg, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
-{
-    const struct tls_context *context = arg;
-    if (depth == 0 && context->has_crl && !tls_context_has_crl_for(context, certificate))
-        *flags |= MBEDTLS_X509_BADCRL_NOT_TRUSTED;
-    return 0;
 }
 
 bool stream_trusted_by(const struct stream *stream, const struct tls_context *context,
@@ -133,15 +127,12 @@ bool stream_trusted_by(const struct stream *stream, const struct tls_context *co
     struct stream_tls *tls = stream->tls;
     if (!tls || !tls->verified)
         return error_set(err, ERROR_STATE, "no certificate was verified");
+    if (!tls->peer)
+        return error_set(err, ERROR_STATE, "the peer has no certificate");
     uint32_t flags = 0;
     /* Mbed TLS asks for pointers that are not const, and changes nothing behind them. */
     mbedtls_x509_crt *peer = (mbedtls_x509_crt *)(uintptr_t)mbedtls_ssl_get_peer_cert(&tls->ssl);
-    mbedtls_x509_crt *authorities = (mbedtls_x509_crt *)(uintptr_t)&context->authorities;
-    mbedtls_x509_crl *revoked =
-        context->has_crl ? (mbedtls_x509_crl *)(uintptr_t)&context->revoked : NULL;
-    void *arg = (void *)(uintptr_t)context;
-    if (peer &&
-        mbedtls_x509_crt_verify(peer, authorities, revoked, NULL, &flags, judge_again, arg) == 0)
+    if (peer && trust_verify_again(context, peer, &flags))
         return true;
     if (flags & MBEDTLS_X509_BADCERT_EXPIRED)
         tls->bad_time_us = tls->peer->not_after_us;
@@ -222,13 +213,21 @@ static bool tls_failed(struct stream *stream, int code)
     return false;
 }
 
+/* A client that sent none, where the context does without. */
+static bool came_without_certificate(const struct stream_tls *tls)
+{
+    return tls->context->optional && !tls->peer && !mbedtls_ssl_get_peer_cert(&tls->ssl) &&
+           mbedtls_ssl_get_verify_result(&tls->ssl) == MBEDTLS_X509_BADCERT_MISSING;
+}
+
 static bool become_secured(struct stream *stream)
 {
     struct stream_tls *tls = stream->tls;
     (void)snprintf(tls->cipher, sizeof tls->cipher, "%s %s", mbedtls_ssl_get_version(&tls->ssl),
                    mbedtls_ssl_get_ciphersuite(&tls->ssl));
     /* Both sides always verify, so there is one; if not, nobody is better than anybody. */
-    if (!tls->peer || mbedtls_ssl_get_verify_result(&tls->ssl) != 0) {
+    if (!came_without_certificate(tls) &&
+        (!tls->peer || mbedtls_ssl_get_verify_result(&tls->ssl) != 0)) {
         stream_fail_with(stream, ERROR_TLS, "the peer was not verified");
         return false;
     }
@@ -266,6 +265,21 @@ static void use_application_keys(mbedtls_ssl_context *ssl)
     memset(ssl->cur_out_ctr, 0, sizeof ssl->cur_out_ctr);
 }
 
+/*
+ * Where a certificate is optional, Mbed TLS goes on with one that is bad: it is refused here, in
+ * the step that has seen it, as Mbed TLS itself does where one is demanded.
+ */
+static int refuse_bad_certificate(struct stream_tls *tls)
+{
+    uint32_t flags = mbedtls_ssl_get_verify_result(&tls->ssl);
+    bool pending = flags == UINT32_MAX; /* become_secured() refuses it if it stays so */
+    if (pending || flags == 0 || (flags == MBEDTLS_X509_BADCERT_MISSING && !tls->peer))
+        return 0;
+    (void)mbedtls_ssl_send_alert_message(&tls->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                         trust_alert(flags));
+    return MBEDTLS_ERR_X509_CERT_VERIFY_FAILED;
+}
+
 static int do_handshake(struct stream_tls *tls)
 {
     int code = 0;
@@ -273,6 +287,8 @@ static int do_handshake(struct stream_tls *tls)
         code = mbedtls_ssl_handshake_step(&tls->ssl);
         if (code == 0 && tls->context->side == TLS_SERVER)
             use_application_keys(&tls->ssl);
+        if (code == 0 && tls->context->optional)
+            code = refuse_bad_certificate(tls);
     }
     return code;
 }

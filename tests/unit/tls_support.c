@@ -122,7 +122,7 @@ static void on_secured(struct stream *stream, void *owner)
 {
     struct side *side = owner;
     cr_assert_eq(stream, side->stream);
-    cr_assert_not_null(stream_peer(stream));
+    cr_assert_eq(stream_peer(stream) == NULL, side->anonymous_peer);
     note(side, SECURED, &side->secured);
 }
 

@@ -27,7 +27,8 @@ struct side {
     bool connected, secured, drained, ended, failed, closed;
     struct error error;
     struct pair *pair;
-    bool in_call; /* an owner's call runs: no event may come */
+    bool in_call;        /* an owner's call runs: no event may come */
+    bool anonymous_peer; /* its peer is let in without a certificate */
     /* What to do in an event; EVENT_NONE: nothing. */
     enum event close_at;
     unsigned close_linger;
