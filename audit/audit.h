@@ -112,6 +112,10 @@ struct audit_intent {
     size_t params_length;
     const char *attributes; /* likewise, of named values; NULL: none */
     size_t attributes_length;
+    /* A JSON object of what the event has beyond the common fields; NULL: none. For events of the
+     * authority (authority/event.h). */
+    const char *details;
+    size_t details_length;
     /* Wall time when the command came; 0: now. For a command that had to wait for room. */
     int64_t arrived_us;
 };

@@ -76,7 +76,7 @@ static void entry_put(struct audit_lane *lane, struct audit_entry *entry)
 static size_t least_size(const struct audit_prefix *prefix, const struct audit_intent *intent)
 {
     return buffer_length(&prefix->json) + intent->params_length + intent->attributes_length +
-           AUDIT_OUTCOME_ROOM;
+           intent->details_length + AUDIT_OUTCOME_ROOM;
 }
 
 static bool entry_reserve(struct audit_entry *entry, enum audit_answer *answer, struct error *err)

@@ -35,6 +35,7 @@ const char *const audit_record_fields[] = {
     "redacted",
     "params",
     "attributes",
+    "details",
     "outcome",
     "reason",
     "error",
@@ -339,6 +340,8 @@ bool audit_draft_intent(struct audit_draft *draft, const struct audit_prefix *pr
     draft->split = buffer_length(&draft->json);
     put_list(&rendering, "params", intent->params, intent->params_length);
     put_list(&rendering, "attributes", intent->attributes, intent->attributes_length);
+    if (intent->details)
+        json_field_raw(&rendering.object, "details", intent->details, intent->details_length);
     audit_converter_trim(converter);
     return byte_writer_finish(&writer, err);
 }

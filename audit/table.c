@@ -37,7 +37,7 @@ struct column_look {
 static const struct column_look looks[COLUMNS] = {
     {"TIME UTC", false, {8, 12, 23, 23}}, {"BOT", false, {10, 10, 14, 22}},
     {"DATABASE", false, {0, 8, 10, 16}},  {"USER", false, {0, 8, 10, 16}},
-    {"EVENT", false, {13, 14, 14, 16}},   {"DURATION", true, {8, 8, 8, 8}},
+    {"EVENT", false, {15, 15, 15, 16}},   {"DURATION", true, {8, 8, 8, 8}},
     {"ROWS", true, {0, 6, 7, 9}},         {"OUTCOME", false, {7, 7, 7, 7}},
 };
 
@@ -280,26 +280,230 @@ static void paint_why(struct painter *painter, struct remainder *rest, bool alon
     rest->cut = alone && why.cut;
 }
 
+/* --- events of the authority --- */
+
+static bool detail_is(struct audit_value key, const char *name)
+{
+    return key.length == strlen(name) && memcmp(key.at, name, key.length) == 0;
+}
+
+/* Details that have been said in words, and which row they stand in tells the rest. */
+static bool is_said(struct audit_value key)
+{
+    static const char *const said[] = {"kind", "target", "why", "uid", "pid"};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (detail_is(key, said[i]))
+            return true;
+    return false;
+}
+
+static bool same(struct audit_value one, struct audit_value other)
+{
+    return one.at && other.at && one.length == other.length &&
+           memcmp(one.at, other.at, one.length) == 0;
+}
+
+/* "role shop-reader: restore": what the event is about, and why; not what the column of bots has
+ * already. */
+static void add_subject(struct remainder *rest, const struct audit_line *details, bool *first)
+{
+    static const char *const keys[] = {"kind", "target", "why"};
+    static const char *const between[] = {", ", " ", ": "};
+    struct audit_value target = audit_line_find(details, "target");
+    bool known = same(target, audit_line_find(rest->painter->line, "bot"));
+    for (size_t i = known ? 2 : 0; i < sizeof keys / sizeof *keys; i++) {
+        struct audit_value value = audit_line_find(details, keys[i]);
+        if (!value.at)
+            continue;
+        remainder_add(rest, byte_view_of(*first ? "" : between[i]), NULL);
+        remainder_add(rest, text_of(rest->painter, value), i == 2 ? NULL : COLOUR_BOT);
+        *first = false;
+    }
+}
+
+/* Texts of a list, with commas. Anything else in it is shown as it stands. */
+static void add_list(struct remainder *rest, struct audit_value list, const char *colour)
+{
+    const char *at = list.at + 1;
+    const char *end = list.at + list.length - 1;
+    while (at < end) {
+        size_t length = 0;
+        while (at + length < end && at[length] != '"')
+            length++;
+        if (length > 0)
+            remainder_add(rest, byte_view(*at == ',' ? ", " : at, *at == ',' ? 2 : length), colour);
+        at += length;
+        length = 1;
+        while (at + length < end && at[length] != '"')
+            length += at[length] == '\\' ? 2 : 1;
+        if (at + length >= end)
+            break;
+        remainder_add(rest, text_of(rest->painter, (struct audit_value){at, length + 1}), colour);
+        at += length + 1;
+    }
+}
+
+static void add_value(struct remainder *rest, struct audit_value value, const char *colour)
+{
+    if (value.length >= 2 && value.at[0] == '[')
+        add_list(rest, value, colour);
+    else
+        remainder_add(rest, text_of(rest->painter, value), colour);
+}
+
+/* What was added, changed and removed. */
+static void add_changes(struct remainder *rest, const struct audit_line *changes)
+{
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct audit_field *field = &changes->fields[i];
+        remainder_add(rest, byte_view_of(i == 0 ? "" : "; "), NULL);
+        remainder_add(rest, byte_view(field->key.at, field->key.length), NULL);
+        remainder_add(rest, byte_view_of(" "), NULL);
+        add_value(rest, field->value, NULL);
+    }
+}
+
+static void add_detail(struct remainder *rest, const struct audit_field *field)
+{
+    struct audit_line changes;
+    if (detail_is(field->key, "changes") && audit_value_object(field->value, &changes)) {
+        add_changes(rest, &changes);
+        return;
+    }
+    bool until = detail_is(field->key, "not_after");
+    remainder_add(rest, until ? byte_view_of("until") : byte_view(field->key.at, field->key.length),
+                  COLOUR_DIM);
+    remainder_add(rest, byte_view_of(" "), COLOUR_DIM);
+    struct audit_value value = field->value;
+    if (until && value.length > sizeof "\"2026-01-31T10:11" - 1) /* to the minute */
+        remainder_add(rest, byte_view(value.at + 1, sizeof "2026-01-31T10:11" - 1), COLOUR_DIM);
+    else
+        add_value(rest, value, COLOUR_DIM);
+}
+
+/* Long, and wanted least: they come last. */
+static bool is_long(struct audit_value key)
+{
+    return detail_is(key, "serial") || detail_is(key, "not_after");
+}
+
+/* "instance 77f3…, generation 2": each detail with its name. */
+static void add_details(struct remainder *rest, const struct audit_line *details, bool longs,
+                        bool *first)
+{
+    for (size_t i = 0; i < details->count; i++) {
+        const struct audit_field *field = &details->fields[i];
+        if (is_said(field->key) || is_long(field->key) != longs)
+            continue;
+        remainder_add(rest, byte_view_of(*first ? "" : ", "), COLOUR_DIM);
+        add_detail(rest, field);
+        *first = false;
+    }
+}
+
+/* An administrator by his user id, which the authority's host knows him by. */
+static void add_actor(struct remainder *rest, const struct audit_line *details, bool *first)
+{
+    const struct audit_line *line = rest->painter->line;
+    struct audit_value uid = audit_line_find(details, "uid");
+    const char *gap = *first ? "" : ", ";
+    *first = *first && !uid.at && !audit_line_find(line, "client").at;
+    if (uid.at) {
+        remainder_add(rest, byte_view_of(gap), COLOUR_DIM);
+        remainder_add(rest, byte_view_of("by uid "), COLOUR_DIM);
+        remainder_add(rest, text_of(rest->painter, uid), COLOUR_DIM);
+    } else if (audit_line_find(line, "client").at) {
+        remainder_add(rest, byte_view_of(gap), COLOUR_DIM);
+        remainder_add_field(rest, "from ", "client", "", COLOUR_DIM);
+    }
+}
+
+/* Of a proxy, which no column is for. */
+static void add_proxy(struct remainder *rest, const struct audit_line *details, bool *first)
+{
+    struct audit_value proxy = audit_line_find(rest->painter->line, "proxy");
+    if (audit_line_find(rest->painter->line, "bot").at || !proxy.at ||
+        same(proxy, audit_line_find(details, "target")))
+        return;
+    remainder_add_field(rest, "proxy ", "proxy", "", COLOUR_BOT);
+    *first = false;
+}
+
+/* False: it is a session's record. */
+static bool paint_authority(struct remainder *rest)
+{
+    struct audit_line details = {0};
+    const struct audit_line *line = rest->painter->line;
+    bool first = true;
+    if (audit_line_find(line, "session").at ||
+        (!audit_value_object(audit_line_find(line, "details"), &details) &&
+         !audit_value_is(audit_line_find(line, "event"), "authority.stop")))
+        return false;
+    add_proxy(rest, &details, &first);
+    add_subject(rest, &details, &first);
+    if (audit_line_find(line, "roles").at) {
+        remainder_add(rest, byte_view_of(first ? "roles " : ", roles "), NULL);
+        add_value(rest, audit_line_find(line, "roles"), NULL);
+        first = false;
+    }
+    add_details(rest, &details, false, &first);
+    add_actor(rest, &details, &first);
+    add_details(rest, &details, true, &first);
+    return true;
+}
+
+static void paint_session(struct remainder *rest, bool client)
+{
+    const struct audit_line *line = rest->painter->line;
+    remainder_add_field(rest, "", "statement", "", NULL);
+    remainder_add_field(rest, "base64:", "statement_base64", "", NULL);
+    remainder_add_field(rest, " ", "params", "", COLOUR_DIM);
+    remainder_add_field(rest, " ", "attributes", "", COLOUR_DIM);
+    if (client)
+        remainder_add_field(rest, "from ", "client", "", COLOUR_DIM);
+    if (audit_value_is(audit_line_find(line, "event"), "session.start"))
+        remainder_add_field(rest, " roles ", "roles", "", COLOUR_DIM);
+}
+
+/* Whether what went wrong gets a line of its own: beside the columns of a narrow terminal it would
+ * be cut to a few words, and it is what people look for. */
+static bool why_below(const struct painter *painter)
+{
+    const struct audit_line *line = painter->line;
+    struct audit_value outcome = audit_line_find(line, "outcome");
+    return painter->table->width > 0 && tier_of(painter->table) <= NARROW &&
+           (audit_value_is(outcome, "denied") || audit_value_is(outcome, "error")) &&
+           (audit_line_find(line, "reason").at || audit_line_find(line, "error").at);
+}
+
 static void paint_statement(struct painter *painter)
 {
     size_t width = statement_width(painter->table);
     struct remainder rest = {painter, width, width, false};
     const struct audit_line *line = painter->line;
+    bool below = why_below(painter);
+    bool why = !below && (audit_line_find(line, "reason").at || audit_line_find(line, "error").at);
     bool statement =
         audit_line_find(line, "statement").at || audit_line_find(line, "statement_base64").at;
-    bool why = audit_line_find(line, "reason").at || audit_line_find(line, "error").at;
+    bool details = audit_line_find(line, "details").at;
     bool client = about_session(line) && audit_line_find(line, "client").at;
-    paint_why(painter, &rest, !statement && !client);
-    if (why && (statement || client))
-        remainder_add(&rest, byte_view_of(statement ? ": " : " "), NULL);
-    remainder_add_field(&rest, "", "statement", "", NULL);
-    remainder_add_field(&rest, "base64:", "statement_base64", "", NULL);
-    remainder_add_field(&rest, " ", "params", "", COLOUR_DIM);
-    remainder_add_field(&rest, " ", "attributes", "", COLOUR_DIM);
-    if (client)
-        remainder_add_field(&rest, "from ", "client", "", COLOUR_DIM);
-    if (audit_value_is(audit_line_find(line, "event"), "session.start"))
-        remainder_add_field(&rest, " roles ", "roles", "", COLOUR_DIM);
+    if (!below)
+        paint_why(painter, &rest, !statement && !client && !details);
+    if (why && (statement || client || details))
+        remainder_add(&rest, byte_view_of(statement || details ? ": " : " "), NULL);
+    if (!paint_authority(&rest))
+        paint_session(&rest, client);
+}
+
+/* Behind the time, so that the column of times stays one. */
+static void paint_why_below(struct painter *painter)
+{
+    size_t indent = column_width(painter->table, TIME) + strlen(TABLE_GAP);
+    size_t width = painter->table->width - indent;
+    struct remainder rest = {painter, width, width, false};
+    byte_writer_u8(&painter->writer, '\n');
+    paint_spaces(&painter->writer, indent);
+    paint_why(painter, &rest, true);
 }
 
 bool audit_table_heading(const struct audit_table *table, struct buffer *out, struct error *err)
@@ -330,6 +534,8 @@ bool audit_table_row(struct audit_table *table, const struct audit_line *line, s
     paint_rows(&painter);
     paint_field(&painter, OUTCOME, "outcome", outcome_colour(line));
     paint_statement(&painter);
+    if (why_below(&painter))
+        paint_why_below(&painter);
     byte_writer_u8(&painter.writer, '\n');
     return byte_writer_finish(&painter.writer, err);
 }

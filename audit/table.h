@@ -7,7 +7,10 @@
  * What a statement holds is hostile to the terminal that shows it: control characters of every kind
  * (C0, C1, DEL), invisible characters and those that turn the direction of writing are shown as
  * escapes (\n, \x1b, \u202e), so that a row is one line, in its own colours, in the order in which
- * the server read it.
+ * the server read it. On a narrow terminal what was denied or failed has a second one: why.
+ *
+ * Events of the authority have, in the place of a statement, what they are about in words, and by
+ * whom.
  */
 #ifndef SALLYPORT_AUDIT_TABLE_H
 #define SALLYPORT_AUDIT_TABLE_H

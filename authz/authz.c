@@ -47,12 +47,12 @@ static void PRINTF_LIKE(2, 3) say(struct authz_decision *decision, const char *f
     clean_text(decision->rule);
 }
 
-/* "(roles: a, b, …)", as far as there is room. */
+/* "a, b, …", as far as there is room; "none". */
 static void list_roles(const struct authz_roles *roles, char text[ROLE_LIST_MAX])
 {
     static const char more[] = ", and more";
     size_t size = 0;
-    text[0] = '\0';
+    snprintf(text, ROLE_LIST_MAX, "%s", roles->count == 0 ? "none" : "");
     for (size_t i = 0; i < roles->count; i++) {
         size_t room = ROLE_LIST_MAX - sizeof more - size;
         int added =

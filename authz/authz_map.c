@@ -85,6 +85,15 @@ static bool attribute_matches(const struct authz_attribute_rule *rule,
     return false;
 }
 
+/* A SPIFFE id beside another URI is none: the X.509-SVID standard, section 2, has exactly one URI
+ * in a certificate, and validators are to refuse others. */
+static bool counts(const struct authz_subject *subject, size_t uri)
+{
+    static const char scheme[] = "spiffe://";
+    return subject->san_uri_count == 1 ||
+           strncasecmp(subject->san_uris[uri], scheme, strlen(scheme)) != 0;
+}
+
 static bool mapping_matches(const struct authz_mapping *mapping,
                             const struct authz_subject *subject)
 {
@@ -94,7 +103,7 @@ static bool mapping_matches(const struct authz_mapping *mapping,
     if (!mapping->san_uri)
         return true;
     for (size_t i = 0; i < subject->san_uri_count; i++)
-        if (authz_uri_match(mapping->san_uri, subject->san_uris[i]))
+        if (counts(subject, i) && authz_uri_match(mapping->san_uri, subject->san_uris[i]))
             return true;
     return false;
 }

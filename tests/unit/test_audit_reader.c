@@ -601,6 +601,61 @@ Test(table, shows_the_statement_behind_a_long_reason)
     cr_expect_not_null(strstr(text, "  client_quit from 10.0.0.1:5\n"), "%s", text);
 }
 
+/* Beside the columns of a narrow terminal there would be a few words of it. */
+Test(table, gives_a_reason_its_own_line_on_a_narrow_terminal)
+{
+    static const size_t widths[] = {76, 80, 109, 120, 139};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        const char *text = row(RECORD "\"statement\":\"DROP TABLE t\",\"outcome\":\"denied\","
+                                      "\"reason\":\"no role allows the statement DROP TABLE\"}",
+                               widths[i], false);
+        const char *below = strchr(text, '\n');
+        cr_expect_not_null(strstr(text, "DROP TABLE t\n"), "%s", text);
+        cr_assert_not_null(below);
+        cr_expect_str_eq(below + 1 + strspn(below + 1, " "),
+                         "no role allows the statement DROP TABLE\n");
+    }
+    const char *text = row(RECORD "\"outcome\":\"ok\",\"reason\":\"r\"}", 80, false);
+    cr_expect_eq(strchr(text, '\n')[1], '\0', "what went well has one line: %s", text);
+}
+
+#define OF_AUTHORITY "{\"v\":1,\"seq\":1,\"time\":\"2026-01-31T10:11:12.345678Z\","
+
+Test(table, shows_events_of_the_authority_in_words)
+{
+    const char *text =
+        row(OF_AUTHORITY "\"event\":\"lock.create\",\"bot\":\"ci-1\",\"client\":\"unix\","
+                         "\"details\":{\"lock\":\"0123456789abcdef\",\"kind\":\"bot\","
+                         "\"target\":\"ci-1\",\"why\":\"leaked\",\"uid\":0,\"pid\":7},"
+                         "\"outcome\":\"ok\"}",
+            0, false);
+    cr_expect_not_null(strstr(text, "  leaked, lock 0123456789abcdef, by uid 0\n"), "%s", text);
+    text = row(OF_AUTHORITY "\"event\":\"lock.create\",\"proxy\":\"p-1\",\"details\":{\"kind\":"
+                            "\"proxy\",\"target\":\"p-1\",\"why\":\"w\"},\"outcome\":\"ok\"}",
+               0, false);
+    cr_expect_not_null(strstr(text, "  proxy p-1: w\n"), "%s", text);
+    text = row(OF_AUTHORITY "\"event\":\"proxy.join\",\"proxy\":\"p-1\",\"client\":\"10.0.0.1:5\","
+                            "\"details\":{\"token\":\"ab\",\"names\":[\"a\",\"b\"]},"
+                            "\"outcome\":\"ok\"}",
+               0, false);
+    cr_expect_not_null(strstr(text, "  proxy p-1, token ab, names a, b, from 10.0.0.1:5\n"), "%s",
+                       text);
+    text = row(OF_AUTHORITY "\"event\":\"bot.roles\",\"bot\":\"ci-1\",\"roles\":[\"r\"],"
+                            "\"details\":{\"uid\":0},\"outcome\":\"ok\"}",
+               0, false);
+    cr_expect_not_null(strstr(text, "  roles r, by uid 0\n"), "%s", text);
+    text = row(OF_AUTHORITY "\"event\":\"document.apply\",\"details\":{\"changes\":{\"added\":"
+                            "[\"role a\",\"mapping CN=\\\"x\\\",O=y\"],\"removed\":3},\"uid\":1},"
+                            "\"outcome\":\"ok\"}",
+               0, false);
+    cr_expect_not_null(strstr(text, "  added role a, mapping CN=\"x\",O=y; removed 3, by uid 1\n"),
+                       "%s", text);
+    text = row(OF_AUTHORITY "\"event\":\"bot.join\",\"client\":\"10.0.0.1:5\",\"details\":"
+                            "{\"target\":\"ci-1\"},\"outcome\":\"denied\",\"reason\":\"no\"}",
+               0, false);
+    cr_expect_not_null(strstr(text, "  no: ci-1, from 10.0.0.1:5\n"), "%s", text);
+}
+
 static size_t columns_of(const char *text)
 {
     size_t columns = 0;

@@ -169,6 +169,8 @@ static void render_full(void)
     intent.params_length = 3;
     intent.attributes = "[2]";
     intent.attributes_length = 3;
+    intent.details = "{\"a\":3}";
+    intent.details_length = 7;
     render(&intent, &full_outcome);
 }
 

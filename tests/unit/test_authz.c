@@ -116,7 +116,7 @@ Test(authz, denies_everything_to_a_role_without_rules)
 Test(authz, denies_everything_without_roles)
 {
     struct world world = {.roles = {.count = 0}};
-    denies(&world, "shop", NULL, NULL, "no role allows database shop (roles: )");
+    denies(&world, "shop", NULL, NULL, "no role allows database shop (roles: none)");
     struct authz_request request = {.database = "shop", .mysql_user = "u"};
     struct authz_decision decision;
     authz_decide_feature(&world.roles, &request, AUTHZ_REPLICATION, &decision);

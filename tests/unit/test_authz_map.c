@@ -54,6 +54,7 @@ static const struct authz_attribute many[] = {
 };
 static const char *const uris[] = {"spiffe://acme.example/ns/shop/sa/ci", "https://other.example/"};
 static const struct authz_subject rich = {many, sizeof many / sizeof *many, uris, 2};
+static const struct authz_subject svid = {many, sizeof many / sizeof *many, uris, 1};
 
 static const char none[] = "no mapping gives this certificate a role";
 
@@ -127,7 +128,7 @@ Test(authz, san_uris_match)
         {"spiffe://acme.example/**", true},
         {"**/sa/ci", true},
         {"**", true},
-        {"https://*/", true},
+        {"https://*/", false},
         {"*", false},
         {"spiffe://acme.example/*", false},
         {"spiffe://acme.example/ns?shop/sa/ci", false},
@@ -141,9 +142,18 @@ Test(authz, san_uris_match)
         char mapping[512];
         snprintf(mapping, sizeof mapping, "{\"san_uri\": \"%s\", \"roles\": \"b\"}",
                  cases[i].pattern);
-        cr_assert_str_eq(mapped(mapping, &rich), cases[i].matches ? "b" : none, "%s",
+        cr_assert_str_eq(mapped(mapping, &svid), cases[i].matches ? "b" : none, "%s",
                          cases[i].pattern);
     }
+}
+
+Test(authz, a_spiffe_id_beside_another_uri_is_none)
+{
+    cr_assert_str_eq(mapped("{\"san_uri\": \"spiffe://**\", \"roles\": \"b\"}", &rich), none);
+    cr_assert_str_eq(mapped("{\"san_uri\": \"https://**\", \"roles\": \"b\"}", &rich), "b");
+    static const char *const two[] = {"SPIFFE://acme.example/a", "spiffe://acme.example/b"};
+    static const struct authz_subject both = {many, 1, two, 2};
+    cr_assert_str_eq(mapped("{\"san_uri\": \"**\", \"roles\": \"b\"}", &both), none);
 }
 
 /* Who may choose the name of his namespace must not reach another service account with it. */
