@@ -58,6 +58,10 @@ void preflight_users(const struct snapshot *snapshot, struct preflight_target *t
 {
     for (size_t i = 0; i < snapshot->settings.role_count; i++)
         add_users_of(snapshot, &snapshot->settings.roles[i], target);
+    const struct authority_state *state = snapshot->provision ? snapshot->provision->state : NULL;
+    /* Of two roles of one name the policy has the configuration's, which judges both. */
+    for (size_t i = 0; state && i < state->role_count; i++)
+        add_users_of(snapshot, &state->roles[i], target);
 }
 
 /* --- the run --- */
@@ -84,7 +88,7 @@ struct turn {
 };
 
 static void go_on(struct run *run);
-static bool probe_next(struct turn *turn, struct error *err);
+static bool probe_next(struct turn *turn, bool *none, struct error *err);
 
 /* When nothing is left to do, and no connection (a retiring one either), the loop ends. */
 static void shut_if_idle(struct run *run)
@@ -121,20 +125,47 @@ static void on_probed(void *arg)
     struct turn *turn = arg;
     struct preflight_target *target = turn->target;
     const struct probe_facts *facts = target->accounts[target->next].facts;
+    bool none = false;
     target->next++;
-    if (target->next == target->account_count || !probe_fault_is_of_account(facts->fault) ||
-        !probe_next(turn, &turn->run->error))
+    if (!probe_fault_is_of_account(facts->fault) || !probe_next(turn, &none, &turn->run->error) ||
+        none)
         end_turn(turn);
 }
 
-/* The next account of the turn's database. */
-static bool probe_next(struct turn *turn, struct error *err)
+static bool make_facts(struct preflight_account *account, struct error *err)
+{
+    account->facts = calloc(1, sizeof *account->facts);
+    return account->facts || error_set(err, ERROR_MEMORY, "out of memory");
+}
+
+/* An account without a certificate has nothing to log in with. */
+static bool note_refusals(struct preflight_target *target, struct error *err)
+{
+    while (target->next < target->account_count && target->accounts[target->next].refusal) {
+        struct preflight_account *account = &target->accounts[target->next];
+        if (!make_facts(account, err))
+            return false;
+        account->facts->fault = PROBE_FAULT_NOT_MINTED;
+        (void)snprintf(account->facts->message, sizeof account->facts->message, "%s",
+                       account->refusal);
+        target->next++;
+    }
+    return true;
+}
+
+/* The next account of the turn's database; *none: all have been. */
+static bool probe_next(struct turn *turn, bool *none, struct error *err)
 {
     struct run *run = turn->run;
-    struct preflight_account *account = &turn->target->accounts[turn->target->next];
-    account->facts = calloc(1, sizeof *account->facts);
-    if (!account->facts)
-        return error_set(err, ERROR_MEMORY, "out of memory");
+    struct preflight_target *target = turn->target;
+    if (!note_refusals(target, err))
+        return false;
+    *none = target->next == target->account_count;
+    if (*none)
+        return true;
+    struct preflight_account *account = &target->accounts[target->next];
+    if (!make_facts(account, err))
+        return false;
     if (probe_start(&run->home, run->snapshot, turn->target->database, account->user, run->schema,
                     account->facts, on_probed, turn, err))
         return true;
@@ -152,10 +183,10 @@ static bool begin(struct run *run, struct preflight_target *target, struct error
     if (!turn)
         return error_set(err, ERROR_MEMORY, "out of memory");
     *turn = (struct turn){run, target};
-    if (probe_next(turn, err))
-        return true;
-    free(turn);
-    return false;
+    bool begun = probe_next(turn, &target->done, err);
+    if (!begun || target->done)
+        free(turn);
+    return begun;
 }
 
 static void report_due(struct run *run)
@@ -256,12 +287,21 @@ static void warn_of_account(struct warnings *warnings, const struct probe_facts 
                             const char *user)
 {
     const struct require_clause *require = &facts->require;
-    if (!facts->accepted || require->kind == REQUIRE_UNKNOWN || require->subject)
+    const char *account = facts->current_user[0] ? facts->current_user : user;
+    if (!facts->accepted || require->kind == REQUIRE_UNKNOWN ||
+        (require->subject && require->issuer))
         return;
+    if (require->subject) {
+        warn(warnings, "no_require_issuer",
+             "the account %s has REQUIRE %s: any CA in the server's ssl_ca could sign a "
+             "certificate of that name; say REQUIRE SUBJECT and ISSUER (docs/database.md)",
+             account, require->text);
+        return;
+    }
     warn(warnings, "no_require_subject",
          "the account %s has REQUIRE %s: %s could log in with its password alone; say REQUIRE "
          "SUBJECT and ISSUER (docs/database.md)",
-         facts->current_user[0] ? facts->current_user : user, require->text,
+         account, require->text,
          require->kind == REQUIRE_X509 || require->kind == REQUIRE_SPECIFIED
              ? "anyone with a certificate that fits"
              : "anyone");

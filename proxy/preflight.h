@@ -23,6 +23,8 @@
 
 struct preflight_account {
     const char *user;          /* borrowed */
+    const char *refusal;       /* borrowed: why the authority minted nothing for it; NULL: nothing
+                                * was refused, and it is tried */
     struct probe_facts *facts; /* NULL: not tried, or reported already */
 };
 
@@ -37,7 +39,8 @@ struct preflight_target {
 
 /*
  * The accounts that some role allows on the database by its plain name (no glob), in the roles'
- * order, without doubles, by the roles' own rules. The names live as long as the snapshot.
+ * order, without doubles, by the roles' own rules; the configuration's roles before those of the
+ * snapshot's provision. The names live as long as the snapshot.
  */
 void preflight_users(const struct snapshot *snapshot, struct preflight_target *target);
 

@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "protocol/command.h"
 #include "protocol/text_result.h"
+#include "proxy/probe_time.h"
 
 /* utf8mb4_general_ci: what every server of the two has had since 5.5. */
 #define PROBE_COLLATION 45
@@ -436,6 +437,40 @@ static enum probe_fault fault_of_talk(enum upstream_stage stage, const struct er
     return lost ? PROBE_FAULT_LOST : PROBE_FAULT_PROTOCOL;
 }
 
+/* The dates of the certificate that we have shown. */
+static struct probe_time own_time(const struct probe *probe)
+{
+    const struct tls_context *tls = database_tls(probe->database, probe->user);
+    return (struct probe_time){
+        .not_before_us = tls ? tls_context_not_before_us(tls) : 0,
+        .not_after_us = tls ? tls_context_not_after_us(tls) : 0,
+        .now_us = clock_wall_us(),
+    };
+}
+
+/* What is to be said of a loss: of dates, by how much. */
+static void explain(const struct probe *probe, enum probe_fault fault, const char *words,
+                    char out[PROBE_TEXT_SIZE])
+{
+    const struct stream *stream = upstream_stream(probe->upstream);
+    const struct identity *server = stream ? stream_refused_peer(stream) : NULL;
+    struct probe_time own = own_time(probe);
+    if (fault == PROBE_FAULT_OWN_TIME) {
+        probe_time_of_own(diagnose_stream(stream), &own, words, out, PROBE_TEXT_SIZE);
+    } else if (fault == PROBE_FAULT_SERVER_TIME && server) {
+        const struct probe_time time = {server->not_before_us, server->not_after_us, own.now_us};
+        probe_time_of_server(&time, words, out, PROBE_TEXT_SIZE);
+    } else {
+        (void)snprintf(out, PROBE_TEXT_SIZE, "%s", words);
+    }
+}
+
+static enum probe_fault fault_of_own(const struct probe *probe, enum diagnosis diagnosis)
+{
+    const struct probe_time own = own_time(probe);
+    return probe_time_is_it(diagnosis, &own) ? PROBE_FAULT_OWN_TIME : PROBE_FAULT_OWN_CERTIFICATE;
+}
+
 static enum probe_fault fault_of_loss(const struct probe *probe, const struct error *err)
 {
     const struct stream *stream = upstream_stream(probe->upstream);
@@ -459,7 +494,9 @@ static enum probe_fault fault_of_loss(const struct probe *probe, const struct er
     case DIAGNOSIS_PEER_CERTIFICATE:
         return PROBE_FAULT_SERVER_CERTIFICATE;
     case DIAGNOSIS_OWN_CERTIFICATE:
-        return PROBE_FAULT_OWN_CERTIFICATE;
+    case DIAGNOSIS_OWN_EXPIRED:
+    case DIAGNOSIS_OWN_BAD:
+        return fault_of_own(probe, diagnosis);
     case DIAGNOSIS_TLS:
         return PROBE_FAULT_TLS;
     default:
@@ -473,8 +510,10 @@ static void on_lost(void *owner, enum upstream_fault fault, const struct error *
     struct probe *probe = owner;
     note_connection(probe);
     enum probe_fault found = fault_of_loss(probe, err);
+    char message[PROBE_TEXT_SIZE];
+    explain(probe, found, err->message, message);
     probe->upstream = NULL;
-    fail(probe, found, err->message);
+    fail(probe, found, message);
 }
 
 static const struct upstream_events upstream_events = {

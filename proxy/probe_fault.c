@@ -63,12 +63,11 @@ static const struct {
                                 "Servers from before MySQL 4.1 cannot be used. If yours is newer, "
                                 "check the \"address\": something else answers there."},
     [PROBE_FAULT_NO_TLS] = {"no_tls", false,
-                            "Set ssl_cert, ssl_key and ssl_ca on the server and restart it; when "
-                            "they are set, its error log says why it could not read them."},
-    [PROBE_FAULT_SERVER_UNTRUSTED] = {"server_untrusted", false,
-                                      "Put the CA that signed the server's certificate into the "
-                                      "file that \"tls.ca\" names; if that CA is right, somebody "
-                                      "else answers at this address."},
+                            "Set ssl_cert, ssl_key and ssl_ca on the server (`sallyport ca "
+                            "sign-database` makes them), take away skip_ssl and an empty "
+                            "tls_version, and restart it; when all is set, its error log says why "
+                            "it could not read the files."},
+    [PROBE_FAULT_SERVER_UNTRUSTED] = {"server_untrusted", false, NULL},
     [PROBE_FAULT_SERVER_NAME] = {"server_name", false, NULL},
     [PROBE_FAULT_SERVER_TIME] =
         {"server_time", false,
@@ -80,9 +79,14 @@ static const struct {
                                         "from 2048 bits, signed with SHA-256 or better, for server "
                                         "authentication."},
     [PROBE_FAULT_OWN_CERTIFICATE] = {"own_certificate", false, NULL},
+    [PROBE_FAULT_OWN_TIME] = {"own_time", false, NULL},
     [PROBE_FAULT_TLS] = {"tls", false,
                          "The server must speak TLS 1.2 or 1.3 with an ECDHE AES-GCM or ChaCha20 "
                          "suite: check its tls_version and ssl_cipher, and its error log."},
+    [PROBE_FAULT_NOT_MINTED] = {"not_minted", true,
+                                "The authority mints no certificate for this MySQL user: correct "
+                                "the name where a role or --user names it; the authority's log "
+                                "says more."},
     [PROBE_FAULT_PLUGIN] = {"plugin", true, NULL},
     [PROBE_FAULT_ACCESS] = {"access", true, NULL},
     [PROBE_FAULT_HOST_NOT_ALLOWED] = {"host_not_allowed", false,
@@ -137,10 +141,38 @@ bool probe_fault_is_of_account(enum probe_fault fault)
     return fault == PROBE_FAULT_NONE || (fault < PROBE_FAULT_COUNT && faults[fault].of_account);
 }
 
+static int advise_untrusted(const struct probe_fault_place *place, char *out, size_t size)
+{
+    if (place->authority_ca)
+        return snprintf(out, size,
+                        "The authority's database-server CA has not signed the server's "
+                        "certificate. Make one with `sallyport ca sign-database --host %s` and put "
+                        "it in, or name the CA that has signed it in \"tls.ca\" of the database; "
+                        "if it should be right, somebody else answers at this address.",
+                        place->server_name);
+    return snprintf(out, size, "%s",
+                    "Put the CA that signed the server's certificate into the file that \"tls.ca\" "
+                    "names; if that CA is right, somebody else answers at this address.");
+}
+
+static int advise_own_time(const struct probe_fault_place *place, char *out, size_t size)
+{
+    return snprintf(out, size,
+                    "Certificates hold by the clock of whoever is shown them: set the server's "
+                    "clock and this machine's right (run NTP on both). If both are right, %s.",
+                    place->minted ? "look at the clock of the authority, which dates certificates "
+                                    "back by a minute and no more"
+                                  : "install a new certificate as \"tls.cert\"");
+}
+
 static int advise_with_names(enum probe_fault fault, const struct probe_fault_place *place,
                              char *out, size_t size)
 {
     switch (fault) {
+    case PROBE_FAULT_SERVER_UNTRUSTED:
+        return advise_untrusted(place, out, size);
+    case PROBE_FAULT_OWN_TIME:
+        return advise_own_time(place, out, size);
     case PROBE_FAULT_SERVER_NAME:
         return snprintf(out, size,
                         "Set \"tls.server_name\" to a name that the certificate has, or make the "
@@ -148,16 +180,20 @@ static int advise_with_names(enum probe_fault fault, const struct probe_fault_pl
                         place->server_name);
     case PROBE_FAULT_OWN_CERTIFICATE:
         return snprintf(out, size,
-                        "The server's ssl_ca must hold the CA that signed our certificate, %s, and "
-                        "the certificate (%s) must be valid there and made for client "
+                        "The server's ssl_ca must hold the CA that signed our certificate, %s%s, "
+                        "and the certificate (%s) must be valid there and made for client "
                         "authentication; then ALTER INSTANCE RELOAD TLS or FLUSH SSL.",
-                        place->issuer, place->subject);
+                        place->issuer,
+                        place->minted ? " (sallyport ca export database-client)" : "",
+                        place->subject);
     case PROBE_FAULT_ACCESS:
         return snprintf(out, size,
                         "The account %s must exist for the host in the message, with REQUIRE "
-                        "SUBJECT '%s' AND ISSUER '%s', letter by letter. If it has a password, "
-                        "name its file under \"passwords\".",
-                        place->user, place->subject, place->issuer);
+                        "SUBJECT '%s' AND ISSUER '%s', letter by letter%s. If it has a "
+                        "password, name its file under \"passwords\".",
+                        place->user, place->subject, place->issuer,
+                        place->minted ? " (after a rotation of the database-client CA: ALTER USER)"
+                                      : "");
     case PROBE_FAULT_PLUGIN:
         return snprintf(
             out, size,

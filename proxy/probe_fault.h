@@ -25,7 +25,9 @@ enum probe_fault {
     PROBE_FAULT_SERVER_TIME,        /* … has expired, or is not valid yet */
     PROBE_FAULT_SERVER_CERTIFICATE, /* … has another fault */
     PROBE_FAULT_OWN_CERTIFICATE,    /* it refuses our certificate */
+    PROBE_FAULT_OWN_TIME,           /* … for its dates */
     PROBE_FAULT_TLS,                /* TLS fails for another reason */
+    PROBE_FAULT_NOT_MINTED,         /* the authority refuses it a certificate */
     PROBE_FAULT_PLUGIN,             /* the account's authentication plugin is not supported */
     PROBE_FAULT_ACCESS,             /* 1045, 1698: no such account, or its REQUIRE is not met */
     PROBE_FAULT_HOST_NOT_ALLOWED,   /* 1130: no account at all for our host */
@@ -59,6 +61,8 @@ struct probe_fault_place {
     const char *server_name; /* what its certificate must name */
     const char *subject;     /* of our certificate, as REQUIRE SUBJECT writes it */
     const char *issuer;
+    bool minted;       /* it is the authority's, and this account's alone */
+    bool authority_ca; /* the authority's database-server CA must have signed the server's */
 };
 
 /* What to do next, one sentence or two. Not empty for any fault but PROBE_FAULT_NONE. */

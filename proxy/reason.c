@@ -29,6 +29,9 @@ static const struct {
     [REASON_CERTIFICATE] = {"certificate",
                             "The client's certificate expired, or was revoked, in the middle of "
                             "the session."},
+    [REASON_LOCKED] = {"locked",
+                       "The bot, its instance, a role of it or the database was locked, in the "
+                       "middle of the session."},
     [REASON_UPSTREAM_UNREACHABLE] = {"upstream_unreachable", "The database could not be reached."},
     [REASON_UPSTREAM_TLS] = {"upstream_tls", "The TLS handshake with the database failed."},
     [REASON_UPSTREAM_REFUSED] = {"upstream_refused", "The database refused the login."},

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/server.h"
 
-#include <errno.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,103 +8,50 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "authority/service.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "identity/credentials.h"
+#include "proxy/authority_link.h"
+#include "proxy/keeper.h"
+#include "proxy/listen.h"
 #include "proxy/worker.h"
+#include "tls/request.h"
 
 struct server {
     const char *config_file;
-    struct snapshot *snapshot;
+    struct settings settings; /* as they were at the start */
+    struct config *config;    /* owns them */
     struct worker_shared shared;
+    uv_loop_t loop;
+    uv_signal_t hangup, terminate, interrupt;
+    bool draining;
+    bool closed;         /* everything on the loop is being closed */
+    struct error failed; /* why it ends, when it is not a stop that was asked for */
+
+    struct authority_service *authority; /* in this process; NULL: none */
+    struct authority_service_settings authority_settings;
+    char authority_address[ADDRESS_TEXT_SIZE]; /* as the proxy here reaches it */
+
+    struct own_identity *own; /* with an authority, here or elsewhere */
+    struct join_token token;  /* from the environment */
+    const char *name_items[AUTHORITY_HOSTS_MAX];
+    struct config_strings names; /* what tunnels know the proxy by */
+    struct authority_link_settings link_settings;
+    struct stream_loop *streams;
+    struct authority_link *link;
+
+    struct snapshot *snapshot; /* NULL: the proxy has not begun */
     struct worker *workers;
     unsigned worker_count;
     unsigned prepared; /* workers that worker_start() was called for */
     unsigned started;  /* … with success */
-    uv_loop_t loop;
-    uv_signal_t hangup, terminate, interrupt;
+    uv_thread_t waiter;
+    bool joined;  /* the workers that started have been waited for, or are being */
+    bool waiting; /* the waiter runs */
     uv_async_t workers_gone;
-    bool draining;
 };
-
-/* --- sockets --- */
-
-static int open_socket(const struct addrinfo *address, struct error *err)
-{
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        error_system(err, errno, "cannot make a socket");
-        return -1;
-    }
-    const int on = 1;
-    /* SO_REUSEPORT lets each worker listen for itself, and the kernel spread the connections. */
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
-        (address->ai_family != AF_INET6 ||
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
-        bind(fd, address->ai_addr, address->ai_addrlen) == 0)
-        return fd;
-    error_system(err, errno, "cannot bind");
-    close(fd);
-    return -1;
-}
-
-/*
- * With SO_REUSEPORT a second proxy of the same user would silently share the port: a first bind
- * without it finds out.
- */
-static bool probe_port(const struct addrinfo *address, struct error *err)
-{
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return error_system(err, errno, "cannot make a socket");
-    const int on = 1;
-    bool free_port = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                     (address->ai_family != AF_INET6 ||
-                      setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
-                     bind(fd, address->ai_addr, address->ai_addrlen) == 0;
-    if (!free_port)
-        error_system(err, errno, "cannot bind");
-    close(fd);
-    return free_port;
-}
-
-static bool resolve(const struct address *address, struct addrinfo **out, struct error *err)
-{
-    char port[8];
-    snprintf(port, sizeof port, "%u", address->port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    int status = getaddrinfo(address->host, port, &hints, out);
-    return status == 0 || error_set(err, ERROR_SYSTEM, "cannot resolve %s: %s", address->host,
-                                    gai_strerror(status));
-}
-
-/* One socket for each worker, into sockets[worker][listener]. */
-static bool bind_listener(const struct server *server, size_t listener, int *sockets,
-                          struct error *err)
-{
-    const struct proxy_settings *proxy = &server->snapshot->settings.proxy;
-    const struct listener_settings *settings = &proxy->listeners[listener];
-    struct address address;
-    struct addrinfo *resolved = NULL;
-    bool good = address_parse(settings->address, &address, err) &&
-                resolve(&address, &resolved, err) && probe_port(resolved, err);
-    for (unsigned i = 0; good && i < server->worker_count; i++) {
-        int fd = open_socket(resolved, err);
-        sockets[i * proxy->listener_count + listener] = fd;
-        good = fd >= 0;
-    }
-    if (resolved)
-        freeaddrinfo(resolved);
-    return good || error_wrap(err, "listener %s", settings->address);
-}
-
-static bool bind_listeners(const struct server *server, int *sockets, struct error *err)
-{
-    for (size_t i = 0; i < server->snapshot->settings.proxy.listener_count; i++)
-        if (!bind_listener(server, i, sockets, err))
-            return false;
-    return true;
-}
 
 /* --- workers --- */
 
@@ -129,16 +74,16 @@ static bool start_bound(struct server *server, int *sockets, struct error *err)
 
 static bool start_workers(struct server *server, struct error *err)
 {
-    size_t count = server->worker_count * server->snapshot->settings.proxy.listener_count;
+    const struct proxy_settings *proxy = &server->snapshot->settings.proxy;
+    size_t count = server->worker_count * proxy->listener_count;
     int *sockets = malloc(count * sizeof *sockets);
     server->workers = calloc(server->worker_count, sizeof *server->workers);
     if (!sockets || !server->workers) {
         free(sockets);
         return error_set(err, ERROR_MEMORY, "out of memory");
     }
-    for (size_t i = 0; i < count; i++)
-        sockets[i] = -1;
-    bool good = bind_listeners(server, sockets, err) && start_bound(server, sockets, err);
+    bool good =
+        listen_bind(proxy, server->worker_count, sockets, err) && start_bound(server, sockets, err);
     for (size_t i = 0; i < count; i++)
         if (sockets[i] >= 0)
             close(sockets[i]);
@@ -146,143 +91,27 @@ static bool start_workers(struct server *server, struct error *err)
     return good;
 }
 
-static void join_workers(struct server *server)
+static void wait_for_started(struct server *server)
 {
+    if (server->joined)
+        return;
+    server->joined = true;
     for (unsigned i = 0; i < server->started; i++)
         worker_join(&server->workers[i]);
 }
 
-/* --- signals --- */
-
-static void on_hangup(uv_signal_t *handle, int number)
-{
-    (void)number;
-    struct server *server = handle->data;
-    struct snapshot *next = NULL;
-    struct error err = {0};
-    if (server->draining) {
-        log_warning("no reload while draining", NULL);
-        return;
-    }
-    notify_reloading();
-    bool good = snapshot_create(server->config_file, &next, &err) &&
-                snapshot_can_follow(server->snapshot, next, &err);
-    notify_ready();
-    if (!good) {
-        snapshot_unref(next);
-        log_error("the reload was refused, nothing has changed", "error", err.message, NULL);
-        return;
-    }
-    for (unsigned i = 0; i < server->started; i++)
-        worker_reload(&server->workers[i], next);
-    snapshot_unref(server->snapshot);
-    server->snapshot = next;
-    log_configure(next->settings.log.level, next->settings.log.format);
-    log_info("reloaded", "file", server->config_file, NULL);
-}
-
-static void on_stop(uv_signal_t *handle, int number)
-{
-    (void)number;
-    struct server *server = handle->data;
-    bool again = server->draining;
-    server->draining = true;
-    notify_stopping();
-    log_info(again ? "stopping now"
-                   : "draining: running commands may finish, new sessions are refused",
-             NULL);
-    for (unsigned i = 0; i < server->started; i++) {
-        if (again)
-            worker_stop(&server->workers[i]);
-        else
-            worker_drain(&server->workers[i]);
-    }
-}
-
-static void watch_signal(struct server *server, uv_signal_t *handle, uv_signal_cb callback,
-                         int number)
-{
-    uv_signal_init(&server->loop, handle);
-    handle->data = server;
-    uv_signal_start(handle, callback, number);
-}
-
-/* Runs beside the main loop and ends it when the last worker has ended. */
+/* Runs beside the main loop and tells it when the last worker has ended. */
 static void wait_for_workers(void *arg)
 {
     struct server *server = arg;
-    join_workers(server);
+    wait_for_started(server);
     uv_async_send(&server->workers_gone);
 }
 
-static void close_loop(struct server *server)
+static bool start_waiter(struct server *server, struct error *err)
 {
-    uv_close((uv_handle_t *)&server->workers_gone, NULL);
-    uv_close((uv_handle_t *)&server->hangup, NULL);
-    uv_close((uv_handle_t *)&server->terminate, NULL);
-    uv_close((uv_handle_t *)&server->interrupt, NULL);
-}
-
-static void on_workers_gone(uv_async_t *handle)
-{
-    close_loop(handle->data);
-}
-
-/* Before anything else starts, so that no signal comes too early to be handled. */
-static void open_loop(struct server *server)
-{
-    signal(SIGPIPE, SIG_IGN);
-    uv_loop_init(&server->loop);
-    uv_async_init(&server->loop, &server->workers_gone, on_workers_gone);
-    server->workers_gone.data = server;
-    watch_signal(server, &server->hangup, on_hangup, SIGHUP);
-    watch_signal(server, &server->terminate, on_stop, SIGTERM);
-    watch_signal(server, &server->interrupt, on_stop, SIGINT);
-}
-
-static bool run_loop(struct server *server, struct error *err)
-{
-    uv_thread_t waiter;
-    if (uv_thread_create(&waiter, wait_for_workers, server) != 0)
-        return error_set(err, ERROR_SYSTEM, "cannot start a thread");
-    notify_ready();
-    uv_run(&server->loop, UV_RUN_DEFAULT);
-    uv_thread_join(&waiter);
-    return true;
-}
-
-/* --- the whole
- * ------------------------------------------------------------------------------------ */
-
-/* Each session has two sockets: the soft limit of descriptors is raised to the hard one. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-            log_warning("the limit of open files could not be raised", NULL);
-    }
-}
-
-static unsigned count_workers(const struct server *server)
-{
-    uint64_t workers = server->snapshot->settings.proxy.workers;
-    if (workers > 0)
-        return (unsigned)workers;
-    unsigned cores = uv_available_parallelism();
-    return cores < SETTINGS_WORKERS_MAX ? cores : SETTINGS_WORKERS_MAX;
-}
-
-static bool open_audit(struct server *server, struct error *err)
-{
-    const struct audit_section *section = &server->snapshot->settings.audit;
-    const struct audit_settings settings = {
-        .directory = section->directory,
-        .file_size = section->file_size,
-        .fsync = section->durability == DURABILITY_FSYNC,
-    };
-    return audit_log_open(&settings, server->worker_count, &server->shared.audit, err);
+    server->waiting = uv_thread_create(&server->waiter, wait_for_workers, server) == 0;
+    return server->waiting || error_set(err, ERROR_SYSTEM, "cannot start a thread");
 }
 
 static void log_start(const struct server *server)
@@ -297,51 +126,456 @@ static void log_start(const struct server *server)
     log_info("ready", "proxy", proxy->name, "workers", workers, NULL);
 }
 
+/* The configuration is read, and what an authority provides is there. */
+static bool begin_proxy(struct server *server, struct provision *provision, struct error *err)
+{
+    if (!snapshot_create(server->config_file, provision, &server->snapshot, err) ||
+        !start_workers(server, err) || !start_waiter(server, err))
+        return false;
+    log_start(server);
+    notify_status("serving");
+    notify_ready();
+    return true;
+}
+
+/* --- the end --- */
+
+/* Closes what is on the loop, so that it ends. */
+static void close_loop(struct server *server)
+{
+    if (server->closed)
+        return;
+    server->closed = true;
+    authority_link_close(server->link);
+    uv_close((uv_handle_t *)&server->workers_gone, NULL);
+    uv_close((uv_handle_t *)&server->hangup, NULL);
+    uv_close((uv_handle_t *)&server->terminate, NULL);
+    uv_close((uv_handle_t *)&server->interrupt, NULL);
+}
+
+static void on_workers_gone(uv_async_t *handle)
+{
+    close_loop(handle->data);
+}
+
+static void stop_workers(struct server *server, bool now)
+{
+    for (unsigned i = 0; i < server->started; i++) {
+        if (now)
+            worker_stop(&server->workers[i]);
+        else
+            worker_drain(&server->workers[i]);
+    }
+    if (server->waiting)
+        return;
+    wait_for_started(server); /* of a start that failed: they use the link until they end */
+    close_loop(server);
+}
+
+static void fail(struct server *server, const struct error *err)
+{
+    if (server->failed.code == ERROR_NONE)
+        server->failed = *err;
+    server->draining = true;
+    stop_workers(server, true);
+}
+
+/* --- the authority --- */
+
+static void follow(struct server *server, struct snapshot *next)
+{
+    for (unsigned i = 0; i < server->started; i++)
+        worker_reload(&server->workers[i], next);
+    snapshot_unref(server->snapshot);
+    server->snapshot = next;
+}
+
+/* The authority has said something new. */
+static bool on_provided(void *owner, struct provision *provision, struct error *err)
+{
+    struct server *server = owner;
+    struct snapshot *next;
+    if (!server->snapshot) {
+        if (!server->draining && !begin_proxy(server, provision, err))
+            fail(server, err);
+        return true; /* it serves now, or ends */
+    }
+    if (!snapshot_provide(server->snapshot, provision, &next, err))
+        return false;
+    follow(server, next);
+    return true;
+}
+
+static void on_link_closed(void *owner)
+{
+    struct server *server = owner;
+    server->link = NULL;
+    stream_loop_destroy(server->streams);
+    server->streams = NULL;
+}
+
+static void on_hopeless(void *owner, const struct error *err)
+{
+    struct server *server = owner;
+    if (!server->snapshot && !server->draining)
+        fail(server, err);
+}
+
+static const struct authority_link_events link_events = {
+    .provided = on_provided,
+    .hopeless = on_hopeless,
+    .closed = on_link_closed,
+};
+
+/* Where the authority of this process listens, for its own proxy. */
+static void find_authority_here(struct server *server)
+{
+    struct address address = server->authority_settings.listen;
+    struct authority_link_settings *link = &server->link_settings;
+    bool anywhere = strcmp(address.host, "0.0.0.0") == 0 || strcmp(address.host, "::") == 0;
+    if (anywhere)
+        (void)snprintf(address.host, sizeof address.host, "%s",
+                       strchr(address.host, ':') ? "::1" : "127.0.0.1");
+    address.port = authority_service_port(server->authority);
+    address_format(&address, server->authority_address);
+    link->address = server->authority_address;
+    link->server_name = server->authority_settings.core.hosts.names[0];
+}
+
+static bool open_link(struct server *server, struct error *err)
+{
+    if (!server->settings.proxy.has_authority)
+        find_authority_here(server);
+    const struct authority_link_request request = {
+        .loop = &server->loop,
+        .streams = server->streams,
+        .settings = &server->link_settings,
+        .roles = server->settings.roles,
+        .role_count = server->settings.role_count,
+        .own = server->own,
+        .token = &server->token,
+    };
+    bool opened = authority_link_open(&request, &link_events, server, &server->link, err);
+    server->shared.link = server->link;
+    join_token_wipe(&server->token); /* the link has its copy */
+    return opened;
+}
+
+/* By default those of the authority on the same machine. */
+static void find_names(struct server *server)
+{
+    const struct authority_hosts *hosts = &server->authority_settings.core.hosts;
+    server->names = server->settings.proxy.names;
+    if (server->names.count > 0)
+        return;
+    for (size_t i = 0; i < hosts->count; i++)
+        server->name_items[i] = hosts->names[i];
+    server->names = (struct config_strings){server->name_items, hosts->count};
+}
+
+static bool take_issued(struct server *server, const struct authority_issued *issued,
+                        struct error *err)
+{
+    const struct exchange_identity identity = {
+        .certificate = issued->certificate,
+        .ca = issued->ca,
+        .name = server->settings.proxy.name,
+        .instance = "",
+        .not_after_us = issued->not_after_us,
+        .renew_at_us = issued->renew_at_us,
+    };
+    struct identity_set set;
+    if (!own_identity_prepare(server->own, &identity, &set, err))
+        return false;
+    own_identity_use(server->own);
+    return true;
+}
+
+/* The proxy of this process needs no token to join its authority. */
+static bool join_here(struct server *server, struct error *err)
+{
+    struct authority_issued issued;
+    struct buffer csr;
+    buffer_init(&csr, TLS_REQUEST_PEM_MAX + 1);
+    bool good = own_identity_begin(server->own, false, err) &&
+                tls_request_create(own_identity_key(server->own), &csr, err) &&
+                buffer_append(&csr, "", 1, err) &&
+                authority_service_issue_proxy(server->authority, server->settings.proxy.name,
+                                              (const char *)buffer_bytes(&csr), server->names.items,
+                                              server->names.count, &issued, err);
+    buffer_release(&csr);
+    if (!good)
+        return false;
+    good = take_issued(server, &issued, err);
+    authority_issued_release(&issued);
+    return good;
+}
+
+/* A token that is not needed may be anything; it is taken out of the environment all the same. */
+static bool take_token(struct server *server, struct error *err)
+{
+    struct error why = {0};
+    bool taken = join_token_from_environment(&server->token, &why);
+    if (taken || credentials_are_current(server->settings.proxy.authority.identity))
+        return true;
+    *err = why;
+    return false;
+}
+
+static void log_missing_name(const struct server *server)
+{
+    const char *missing;
+    if (!own_identity_has_names(server->own, &missing))
+        log_warning("the proxy's certificate has not all of proxy.names: a new name needs a new "
+                    "join: remove the identity's directory, and join with a new token",
+                    "name", missing, "directory", server->settings.proxy.authority.identity, NULL);
+}
+
+/* With what an earlier start has left, or a token: the link does the joining. */
+static bool open_identity(struct server *server, struct error *err)
+{
+    const struct proxy_settings *proxy = &server->settings.proxy;
+    const struct authority_link_settings *authority = &proxy->authority;
+    if (!take_token(server, err) ||
+        !keeper_check(server->config, proxy->name, authority, server->token.text[0] != '\0', err) ||
+        !own_identity_open(server->own, authority->identity, err))
+        return false;
+    log_missing_name(server);
+    if (!own_identity_is_current(server->own, clock_wall_us()))
+        log_info("joining the authority", "proxy", proxy->name, "authority", authority->address,
+                 NULL);
+    notify_status("waiting for the authority at %s", authority->address);
+    return true;
+}
+
+static bool prepare_link(struct server *server, struct error *err)
+{
+    const struct proxy_settings *proxy = &server->settings.proxy;
+    if (!settings_follow_authority(&server->settings))
+        return true;
+    server->link_settings = proxy->authority;
+    find_names(server);
+    return stream_loop_create(&server->loop, &server->streams, err) &&
+           own_identity_create(proxy->name, &server->names, &server->own, err) &&
+           (proxy->has_authority ? open_identity(server, err) : join_here(server, err));
+}
+
+static bool open_authority(struct server *server, struct error *err)
+{
+    struct authority_service_settings *wanted = &server->authority_settings;
+    if (!server->settings.has_authority)
+        return true;
+    return authority_settings_read(server->config, &server->settings.authority, wanted, err) &&
+           authority_service_open(wanted,
+                                  audit_log_lane(server->shared.audit, server->worker_count),
+                                  &server->authority, err);
+}
+
+static bool start_authority(struct server *server, struct error *err)
+{
+    return !server->authority || authority_service_start(server->authority, err);
+}
+
+/* --- signals --- */
+
+/* An authority alone follows nothing but the log's settings, and says what it does not. */
+static bool reload_authority(struct server *server, struct error *err)
+{
+    struct settings next;
+    struct config *config;
+    if (!settings_load(server->config_file, &next, &config, err))
+        return false;
+    bool same = !next.has_proxy && next.has_authority;
+    if (same) {
+        settings_tell_unfollowed(&server->settings, &next);
+        log_configure(next.log.level, next.log.format);
+    } else {
+        (void)config_error(config, (struct config_place){0}, NULL, err,
+                           "\"proxy\" and \"authority\" can neither come nor go in a running "
+                           "process: restart it");
+    }
+    config_free(config);
+    return same;
+}
+
+static bool reload(struct server *server, struct error *err)
+{
+    struct snapshot *next = NULL;
+    if (!server->settings.has_proxy)
+        return reload_authority(server, err);
+    if (!server->snapshot)
+        return error_set(err, ERROR_STATE, "there is nothing yet that could be reloaded");
+    /* With what is followed now: what could not be taken comes at the link's next tick. */
+    if (!snapshot_create(server->config_file, server->snapshot->provision, &next, err))
+        return false;
+    if (!snapshot_can_follow(server->snapshot, next, err) ||
+        (server->link && !authority_link_reload(server->link, next->settings.roles,
+                                                next->settings.role_count, err))) {
+        snapshot_unref(next);
+        return false;
+    }
+    settings_tell_unfollowed(&server->settings, &next->settings);
+    log_configure(next->settings.log.level, next->settings.log.format);
+    follow(server, next);
+    return true;
+}
+
+static bool is_ready(const struct server *server)
+{
+    return server->snapshot || !server->settings.has_proxy;
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    (void)number;
+    struct server *server = handle->data;
+    struct error err = {0};
+    if (server->draining) {
+        log_warning("no reload while draining", NULL);
+        return;
+    }
+    bool ready = is_ready(server);
+    if (ready)
+        notify_reloading();
+    bool good = reload(server, &err);
+    if (ready)
+        notify_ready();
+    if (!good) {
+        log_error("the reload was refused, nothing has changed", "error", err.message, NULL);
+        return;
+    }
+    log_info("reloaded", "file", server->config_file, NULL);
+}
+
+static void on_stop(uv_signal_t *handle, int number)
+{
+    (void)number;
+    struct server *server = handle->data;
+    bool again = server->draining;
+    server->draining = true;
+    notify_stopping();
+    if (server->started > 0)
+        log_info(again ? "stopping now"
+                       : "draining: running commands may finish, new sessions are refused",
+                 NULL);
+    stop_workers(server, again);
+}
+
+static void watch_signal(struct server *server, uv_signal_t *handle, uv_signal_cb callback,
+                         int number)
+{
+    uv_signal_init(&server->loop, handle);
+    handle->data = server;
+    uv_signal_start(handle, callback, number);
+}
+
+/* Before anything else starts, so that no signal comes too early to be handled. */
+static void open_loop(struct server *server)
+{
+    signal(SIGPIPE, SIG_IGN);
+    uv_loop_init(&server->loop);
+    uv_async_init(&server->loop, &server->workers_gone, on_workers_gone);
+    server->workers_gone.data = server;
+    watch_signal(server, &server->hangup, on_hangup, SIGHUP);
+    watch_signal(server, &server->terminate, on_stop, SIGTERM);
+    watch_signal(server, &server->interrupt, on_stop, SIGINT);
+}
+
+/* --- the whole --- */
+
+/* Each session has two sockets: the soft limit of descriptors is raised to the hard one. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            log_warning("the limit of open files could not be raised", NULL);
+    }
+}
+
+static unsigned count_workers(const struct server *server)
+{
+    uint64_t workers = server->settings.proxy.workers;
+    if (!server->settings.has_proxy)
+        return 0;
+    if (workers > 0)
+        return (unsigned)workers;
+    unsigned cores = uv_available_parallelism();
+    return cores < SETTINGS_WORKERS_MAX ? cores : SETTINGS_WORKERS_MAX;
+}
+
+/* A lane for each worker, and one for the authority. */
+static bool open_audit(struct server *server, struct error *err)
+{
+    const struct audit_section *section = &server->settings.audit;
+    const struct audit_settings settings = {
+        .directory = section->directory,
+        .file_size = section->file_size,
+        .fsync = section->durability == DURABILITY_FSYNC,
+    };
+    return audit_log_open(&settings, server->worker_count + server->settings.has_authority,
+                          &server->shared.audit, err);
+}
+
+static bool start_proxy(struct server *server, struct error *err)
+{
+    if (server->settings.has_proxy)
+        return server->own ? open_link(server, err) : begin_proxy(server, NULL, err);
+    log_info("ready", "authority", authority_service_address(server->authority), NULL);
+    notify_ready();
+    return true;
+}
+
 static bool start(struct server *server, struct error *err)
 {
-    if (!snapshot_create(server->config_file, &server->snapshot, err))
+    if (!settings_load(server->config_file, &server->settings, &server->config, err))
         return false;
-    const struct settings *settings = &server->snapshot->settings;
+    const struct settings *settings = &server->settings;
     log_configure(settings->log.level, settings->log.format);
     raise_descriptor_limit();
     server->worker_count = count_workers(server);
     server->shared.proxy_name = settings->proxy.name;
     return registry_create(&server->shared.registry, err) && open_audit(server, err) &&
-           start_workers(server, err);
+           open_authority(server, err) && prepare_link(server, err) &&
+           start_authority(server, err) && start_proxy(server, err);
 }
 
-static void stop_started(struct server *server)
+/* In the order in which one uses the other. */
+static void release(struct server *server)
 {
-    for (unsigned i = 0; i < server->started; i++)
-        worker_stop(&server->workers[i]);
-    join_workers(server);
-    close_loop(server);
+    if (server->waiting)
+        uv_thread_join(&server->waiter);
+    else
+        wait_for_started(server);
+    stream_loop_destroy(server->streams);
     uv_run(&server->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&server->loop);
+    authority_service_close(server->authority);
+    if (server->shared.audit)
+        audit_log_close(server->shared.audit);
+    for (unsigned i = 0; i < server->prepared; i++)
+        worker_release(&server->workers[i]);
+    registry_destroy(server->shared.registry);
+    free(server->workers);
+    snapshot_unref(server->snapshot);
+    own_identity_free(server->own);
+    config_free(server->config);
 }
 
 bool server_run(const char *config_file, struct error *err)
 {
     struct server server = {.config_file = config_file};
-    struct snapshot *first = NULL; /* the proxy's name lives there, whatever a reload brings */
+    struct error failed = {0};
     open_loop(&server);
-    bool good = start(&server, err);
-    if (good) {
-        first = snapshot_ref(server.snapshot);
-        log_start(&server);
-        good = run_loop(&server, err);
+    if (!start(&server, &failed))
+        fail(&server, &failed);
+    uv_run(&server.loop, UV_RUN_DEFAULT);
+    release(&server);
+    if (server.failed.code != ERROR_NONE) {
+        *err = server.failed;
+        return false;
     }
-    if (!good)
-        stop_started(&server);
-    uv_loop_close(&server.loop);
-    if (server.shared.audit)
-        audit_log_close(server.shared.audit);
-    for (unsigned i = 0; i < server.prepared; i++)
-        worker_release(&server.workers[i]);
-    registry_destroy(server.shared.registry);
-    free(server.workers);
-    snapshot_unref(first);
-    snapshot_unref(server.snapshot);
-    if (good)
-        log_info("stopped", NULL);
-    return good;
+    log_info("stopped", NULL);
+    return true;
 }

@@ -14,17 +14,12 @@
 #include "proxy/relay.h"
 
 static const char *const state_names[SESSION_STATE_COUNT] = {
-    [SESSION_CLIENT_TLS] = "client_tls",
-    [SESSION_HELLO] = "hello",
-    [SESSION_DIALLING] = "dialling",
-    [SESSION_LOGIN] = "login",
-    [SESSION_STARTTLS] = "starttls",
-    [SESSION_AUTH] = "auth",
-    [SESSION_UPSTREAM_LOGIN] = "upstream_login",
-    [SESSION_STARTING] = "starting",
-    [SESSION_READY] = "ready",
-    [SESSION_CHANGING] = "changing",
-    [SESSION_ENDING] = "ending",
+    [SESSION_CLIENT_TLS] = "client_tls", [SESSION_HELLO] = "hello",
+    [SESSION_DIALLING] = "dialling",     [SESSION_LOGIN] = "login",
+    [SESSION_STARTTLS] = "starttls",     [SESSION_AUTH] = "auth",
+    [SESSION_MINTING] = "minting",       [SESSION_UPSTREAM_LOGIN] = "upstream_login",
+    [SESSION_STARTING] = "starting",     [SESSION_READY] = "ready",
+    [SESSION_CHANGING] = "changing",     [SESSION_ENDING] = "ending",
     [SESSION_CLOSED] = "closed",
 };
 
@@ -33,9 +28,10 @@ static const unsigned state_moves[SESSION_STATE_COUNT] = {
     [SESSION_CLIENT_TLS] = TO(HELLO) | TO(DIALLING) | TO(ENDING),
     [SESSION_HELLO] = TO(DIALLING) | TO(ENDING),
     [SESSION_DIALLING] = TO(LOGIN) | TO(ENDING),
-    [SESSION_LOGIN] = TO(STARTTLS) | TO(AUTH) | TO(UPSTREAM_LOGIN) | TO(ENDING),
+    [SESSION_LOGIN] = TO(STARTTLS) | TO(AUTH) | TO(MINTING) | TO(UPSTREAM_LOGIN) | TO(ENDING),
     [SESSION_STARTTLS] = TO(LOGIN) | TO(ENDING),
-    [SESSION_AUTH] = TO(UPSTREAM_LOGIN) | TO(ENDING),
+    [SESSION_AUTH] = TO(MINTING) | TO(UPSTREAM_LOGIN) | TO(ENDING),
+    [SESSION_MINTING] = TO(UPSTREAM_LOGIN) | TO(ENDING),
     [SESSION_UPSTREAM_LOGIN] = TO(STARTING) | TO(ENDING),
     [SESSION_STARTING] = TO(READY) | TO(ENDING),
     [SESSION_READY] = TO(CHANGING) | TO(ENDING),
@@ -108,6 +104,7 @@ static void session_free(struct session *session)
     buffer_release(&session->input);
     buffer_release(&session->attributes);
     buffer_release(&session->last_auth);
+    proof_unref(session->proof);
     audit_prefix_release(&session->prefix);
     snapshot_unref(session->dialled);
     snapshot_unref(session->snapshot);
@@ -139,8 +136,9 @@ static void close_timer(struct session *session)
  * has gone. */
 static void log_out(struct session *session)
 {
+    const struct registry_who who = session_who(session);
     if (session->logged_in)
-        registry_logout(session->worker->shared->registry, session_bot(session));
+        registry_logout(session->worker->shared->registry, &who);
     session->logged_in = false;
 }
 
@@ -208,6 +206,7 @@ static bool error_place(const struct session *session, uint8_t *sequence)
         return true;
     case SESSION_LOGIN:
     case SESSION_AUTH:
+    case SESSION_MINTING:
     case SESSION_UPSTREAM_LOGIN:
     case SESSION_STARTING:
     case SESSION_CHANGING:
@@ -220,6 +219,15 @@ static bool error_place(const struct session *session, uint8_t *sequence)
     }
 }
 
+/* A lock names the bot itself: "bot ci-1: bot ci-1 is locked" would say it twice. */
+static bool names_bot(const struct session *session)
+{
+    const char *bot = session_bot(session);
+    size_t length = strlen(bot);
+    return strncmp(session->why, "bot ", 4) == 0 && strncmp(session->why + 4, bot, length) == 0 &&
+           session->why[4 + length] == ' ';
+}
+
 static void send_error(struct session *session, uint16_t code, const char *sqlstate)
 {
     uint8_t sequence;
@@ -227,7 +235,11 @@ static void send_error(struct session *session, uint16_t code, const char *sqlst
         return;
     char message[PACKET_ERR_MESSAGE_MAX +
                  IDENTITY_TEXT_MAX]; /* the packet cuts it between characters */
-    snprintf(message, sizeof message, "sallyport: bot %s: %s", session_bot(session), session->why);
+    if (names_bot(session))
+        snprintf(message, sizeof message, "sallyport: %s", session->why);
+    else
+        snprintf(message, sizeof message, "sallyport: bot %s: %s", session_bot(session),
+                 session->why);
     uint8_t storage[PACKET_ERR_MESSAGE_MAX + 64];
     struct buffer packet;
     buffer_init_fixed(&packet, storage, sizeof storage);
@@ -290,10 +302,10 @@ static int64_t lifetime_left_ms(const struct session *session, int64_t now_us)
     return session->limits.session_lifetime_ms - (now_us - session->started_monotonic_us) / 1000;
 }
 
-/* A session does not outlive the certificate that it was opened with (I1). */
+/* A session does not outlive its bot's proof of identity (I1). */
 static int64_t certificate_left_ms(const struct session *session)
 {
-    return (stream_peer(session->client)->not_after_us - clock_wall_us()) / 1000;
+    return (session_certificate_until(session) - clock_wall_us()) / 1000;
 }
 
 static int64_t record_left_ms(const struct session *session, int64_t now_us)
@@ -340,8 +352,12 @@ static void on_timer(uv_timer_t *timer)
         break;
     case SESSION_STARTING:
     case SESSION_READY:
+        session_renew(session);
         if (!check_deadlines(session, now_us))
             session_arm_timer(session);
+        break;
+    case SESSION_MINTING:
+        session_mint_timeout(session);
         break;
     default:
         session_fail(session, REASON_LOGIN_TIMEOUT, 1159, "08S01",
@@ -362,6 +378,8 @@ static int64_t timer_due_ms(const struct session *session)
         return least(least(idle_left_ms(session, now_us), lifetime_left_ms(session, now_us)),
                      least(record_left_ms(session, now_us),
                            least(certificate_left_ms(session), TIMER_MAX_MS)));
+    case SESSION_MINTING:
+        return (session->mint_until_us - now_us) / 1000;
     default:
         return limits->login_timeout_ms - (now_us - session->login_started_us) / 1000;
     }
@@ -529,6 +547,9 @@ static bool begin(struct session *session, struct error *err)
     session->state = SESSION_DIALLING;
     session_arm_timer(session);
     session->database = snapshot_database(session->snapshot, listener->database);
+    if (!session->database)
+        return error_set(err, ERROR_CONFIG, "the authority has no database %s (yet)",
+                         listener->database);
     session_dial(session);
     return true;
 }
@@ -583,10 +604,12 @@ static bool session_keeps_database(const struct session *session, struct error *
                      session->database->name);
 }
 
-static bool keeps_certificate(const struct session *session, struct error *err)
+/* A role's lock hits those that hold it by the new snapshot; who holds none is told so later. */
+static bool stays_unlocked(struct session *session, struct error *err)
 {
-    return session_check_certificate(session, err) &&
-           stream_trusted_by(session->client, session->snapshot->server_tls, err);
+    if (!session_map_roles(session, NULL))
+        session->roles.count = 0;
+    return session_check_locks(session, err);
 }
 
 static bool policy_allows(struct session *session, struct error *err)
@@ -613,12 +636,17 @@ void session_follow_policy(struct session *session)
     session->roles.count = 0; /* they are the old policy's, and may go with it */
     snapshot_unref(session->snapshot);
     session->snapshot = snapshot_ref(session->worker->snapshot);
-    if (session->identified && !keeps_certificate(session, &err)) {
+    if (session->identified && !session_keeps_certificate(session, &err)) {
         session_fail(session, is_unused(session) ? REASON_UNUSED : REASON_CERTIFICATE, 1045,
                      "28000", "%s", err.message);
+    } else if (session->identified && !stays_unlocked(session, &err)) {
+        session_fail(session, is_unused(session) ? REASON_UNUSED : REASON_LOCKED, 1045, "28000",
+                     "%s", err.message);
     } else if (session->identified && !policy_allows(session, &err)) {
         session_fail(session, REASON_POLICY_CHANGED, 1045, "28000", "roles were changed: %s",
                      err.message);
+    } else if (session->state == SESSION_MINTING) {
+        session_follow_mint(session);
     } else if (session->state >= SESSION_STARTING) {
         relay_follow_policy(session);
         if (!session_render_prefix(session, &err))

@@ -5,11 +5,13 @@
  *   TLS-first listener                                  STARTTLS listener
  *   CLIENT_TLS ─► HELLO ─► DIALLING ─► LOGIN            DIALLING ─► LOGIN ─► STARTTLS ─► LOGIN
  *                                        │
- *        LOGIN ─► AUTH (the client's plugin) ─► UPSTREAM_LOGIN ─► STARTING ─► READY ◄─► CHANGING
+ *        LOGIN ─► AUTH (the client's plugin) ─► MINTING ─► UPSTREAM_LOGIN ─► STARTING ─► READY ◄─►
+ * CHANGING
  *
  *   every state ─► ENDING (said why, closing) ─► CLOSED (freed)
  *
- * HELLO is skipped by clients without ALPN. STARTING waits for room in the audit log for
+ * HELLO is skipped by clients without ALPN. MINTING waits for the MySQL user's certificate and is
+ * skipped where that is there, as nearly always. STARTING waits for room in the audit log for
  * session.start. CHANGING is COM_CHANGE_USER, which is judged and authenticated like a login. Each
  * session ends with exactly one reason.
  */
@@ -26,10 +28,14 @@
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 #include "tls/hello.h"
+#include "tls/proof.h"
 #include "tls/stream.h"
 
 #define SESSION_ID_SIZE   20
 #define SESSION_LINGER_MS 2000 /* how long a last ERR may take to reach the client */
+/* How long a login waits for its certificate, within upstream_timeout. Servers give up a client
+ * that has not logged in after 10 s (connect_timeout of MySQL and MariaDB). */
+#define SESSION_MINT_MS 5000
 
 enum session_state {
     SESSION_CLIENT_TLS,
@@ -38,6 +44,7 @@ enum session_state {
     SESSION_LOGIN,
     SESSION_STARTTLS,
     SESSION_AUTH,
+    SESSION_MINTING,
     SESSION_UPSTREAM_LOGIN,
     SESSION_STARTING,
     SESSION_READY,
@@ -66,6 +73,7 @@ struct session {
     int64_t started_us; /* wall time */
     int64_t started_monotonic_us;
     int64_t login_started_us; /* monotonic: the login's deadline counts from here */
+    int64_t mint_until_us;    /* monotonic: of MINTING */
 
     struct snapshot *snapshot;       /* what it is judged by; changes on reload */
     size_t listener;                 /* index into the snapshot's listeners */
@@ -100,10 +108,15 @@ struct session {
     uint32_t capabilities;         /* of the command phase, the same on both legs; and those that
                                       concern the client's leg alone, as the client set them */
     uint32_t mariadb_capabilities; /* likewise */
-    bool identified; /* the client's certificate is verified and stream_peer() valid */
-    bool pending;    /* counted as not logged in */
-    bool logged_in;  /* counted for its bot */
-    bool started;    /* session.start was recorded: session.end is owed */
+    bool of_authority;             /* the certificate is one of the authority's own bots */
+    const char *instance;          /* of those, into stream_peer(); NULL: none */
+    bool has_family;               /* the hello named one: renewals of its tunnel extend it */
+    uint8_t family[HELLO_FAMILY_SIZE];
+    struct proof *proof; /* the renewed certificate that it lives by; NULL: the one it came with */
+    bool identified;     /* the client's certificate is verified and stream_peer() valid */
+    bool pending;        /* counted as not logged in */
+    bool logged_in;      /* counted for its bot */
+    bool started;        /* session.start was recorded: session.end is owed */
     bool ended_recorded;
     bool busy;  /* it has dialled a database */
     bool drain; /* ends when the running commands have been answered */
@@ -162,11 +175,32 @@ void session_dial(struct session *session);
 void session_start_relay(struct session *session);
 extern const struct upstream_events session_upstream_events;
 
+/* session_credential.c: the certificate to log in to the database with. */
+
+/* The client has done its part: logs in to the database, or waits for the certificate first. */
+void session_login_upstream(struct session *session);
+/* In MINTING: there is a new snapshot. */
+void session_follow_mint(struct session *session);
+/* In MINTING: nothing came in time. */
+void session_mint_timeout(struct session *session);
+
 /* session_decide.c: what the policy says. */
 
 /* Whether the verified certificate is valid now (I1): not only when the handshake was. */
-bool session_check_certificate(const struct session *session, struct error *err) MUST_USE;
+bool session_check_certificate(struct session *session, struct error *err) MUST_USE;
+/* Takes over the certificate that its tunnel has shown since, if the authority's CAs that are
+ * trusted now signed it. */
+void session_renew(struct session *session);
+/* Wall time: the end of the certificate, or of the newer one that it took over. */
+int64_t session_certificate_until(const struct session *session);
+/* At a change of the trusted CAs: whether the certificate that it lives by is trusted still. */
+bool session_keeps_certificate(struct session *session, struct error *err) MUST_USE;
+/* Finds out whether it is a bot of the authority's, and the roles that it has now. */
 bool session_map_roles(struct session *session, struct error *err) MUST_USE;
+/* ERROR_DENIED with the reason when bot, instance, role or database is locked, or when nothing was
+ * heard of the authority for too long. */
+bool session_check_locks(const struct session *session, struct error *err) MUST_USE;
+struct registry_who session_who(const struct session *session);
 struct authz_request session_request(const struct session *session, const char *mysql_user,
                                      const char *schema);
 /* Whether a feature is allowed to a MySQL user. */
@@ -179,7 +213,7 @@ struct login_verdict {
     const char *sqlstate;
     struct authz_decision decision;
 };
-bool session_judge_login(const struct session *session, const struct handshake_login *login,
+bool session_judge_login(struct session *session, const struct handshake_login *login,
                          struct login_verdict *verdict) MUST_USE;
 void session_decide(const struct session *session, const char *mysql_user, const char *schema,
                     struct authz_decision *decision);

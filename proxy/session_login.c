@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "protocol/packet.h"
+#include "proxy/announce.h"
+#include "proxy/authority_link.h"
 #include "proxy/relay.h"
 #include "tls/auth_crypto.h"
 
@@ -32,7 +34,8 @@ static void admit(struct session *session, const char *database)
     struct error err = {0};
     struct authz_decision decision = {0};
     session->database = snapshot_database(session->snapshot, database);
-    if (!session_check_certificate(session, &err) || !session_map_roles(session, &err)) {
+    if (!session_check_certificate(session, &err) || !session_map_roles(session, &err) ||
+        !session_check_locks(session, &err)) {
         session_fail(session, REASON_DENIED, 1045, "28000", "%s", err.message);
         return;
     }
@@ -82,6 +85,20 @@ static void admit_without_hello(struct session *session)
                      "\"database\"");
 }
 
+/* A tunnel that has something to say beside MySQL: its stream goes on without this session. */
+static void hand_over(struct session *session)
+{
+    struct error err = {0};
+    if (session->worker->draining || !announce_adopt(session->worker, session->client, &err)) {
+        session_end(session, REASON_UNUSED, "%s", err.message);
+        return;
+    }
+    session->client = NULL;
+    session->identified = false;
+    session->open_handles--;
+    session_end(session, REASON_UNUSED, "the control protocol was spoken");
+}
+
 void session_client_secured(struct session *session)
 {
     session->identified = true;
@@ -95,7 +112,9 @@ void session_client_secured(struct session *session)
             return;
     }
     const char *alpn = stream_alpn(session->client);
-    if (alpn && strcmp(alpn, TLS_ALPN_MYSQL) == 0)
+    if (alpn && strcmp(alpn, TLS_ALPN_CONTROL) == 0)
+        hand_over(session);
+    else if (alpn && strcmp(alpn, TLS_ALPN_MYSQL) == 0)
         wait_for(session, SESSION_HELLO);
     else
         admit_without_hello(session);
@@ -118,6 +137,8 @@ static void take_hello(struct session *session)
     }
     buffer_consume(&session->input, consumed);
     session->local = hello.local;
+    session->has_family = hello.has_family;
+    memcpy(session->family, hello.family, sizeof session->family);
     /* A ready connection counts from the moment that it is used. */
     session->started_us = clock_wall_us();
     session->started_monotonic_us = clock_monotonic_us();
@@ -164,15 +185,6 @@ static void on_greeted(void *owner, const struct handshake_greeting *upstream)
 
 /* --- the client's login --- */
 
-static void start_upstream_login(struct session *session)
-{
-    struct error err = {0};
-    session_hold_client(session, HOLD_LOGIN);
-    if (session_move(session, SESSION_UPSTREAM_LOGIN) &&
-        !upstream_login(session->upstream, &session->login, &err))
-        session_fail(session, REASON_UPSTREAM_TLS, 1159, "08S01", "%s", err.message);
-}
-
 bool session_send_payload(struct session *session, struct byte_view payload)
 {
     struct buffer packet;
@@ -205,14 +217,23 @@ static bool auth_step_done(struct session *session, enum auth_step step)
     return false;
 }
 
+/* The authority learns that a renewed certificate has reached its bot. */
+static void tell_authority(const struct session *session)
+{
+    struct authority_link *link = session->worker->shared->link;
+    if (link && session->of_authority)
+        authority_link_seen(link, stream_peer(session->client)->serial);
+}
+
 /* Counts the session for its bot. */
 static bool count_login(struct session *session)
 {
     struct error err = {0};
-    if (registry_login(session->worker->shared->registry, session_bot(session),
-                       session->limits.sessions, &err)) {
+    const struct registry_who who = session_who(session);
+    if (registry_login(session->worker->shared->registry, &who, session->limits.sessions, &err)) {
         session->pending = false;
         session->logged_in = true;
+        tell_authority(session);
         return true;
     }
     session_fail(session, REASON_LIMIT, 1040, "08004", "%s", err.message);
@@ -292,7 +313,7 @@ static void take_login(struct session *session, struct byte_view payload)
         !session_keep_attributes(session, &err))
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
     else if (auth_step_done(session, step))
-        start_upstream_login(session);
+        session_login_upstream(session);
     else if (session->state == SESSION_LOGIN)
         wait_for(session, SESSION_AUTH);
 }
@@ -305,7 +326,7 @@ static void take_auth(struct session *session, struct byte_view payload)
     if (!auth_server_feed(&session->auth, payload, &session->last_auth, &step, &err))
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
     else if (auth_step_done(session, step))
-        start_upstream_login(session);
+        session_login_upstream(session);
 }
 
 static void take_packet(struct session *session, struct byte_view payload)

@@ -93,6 +93,7 @@ static bool is_denial(enum reason reason)
     case REASON_DENIED:
     case REASON_LIMIT:
     case REASON_POLICY_CHANGED:
+    case REASON_LOCKED:
     case REASON_DRAINING:
         return true;
     default:

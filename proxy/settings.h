@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "authority/settings.h"
 #include "authz/authz_config.h"
 #include "base/config.h"
 #include "base/error.h"
@@ -26,6 +27,8 @@ struct listener_settings {
     struct config_place place;
 };
 
+/* Beside an authority `client_ca` adds bots of another CA, and cert and key may be NULL: then the
+ * proxy shows the authority's certificate. */
 struct server_tls_settings {
     const char *cert;
     const char *key;
@@ -47,16 +50,37 @@ struct limit_settings {
     int64_t drain_timeout_ms;    /* how long running commands may take to finish on SIGTERM */
 };
 
+/* What a proxy does that has heard nothing of its authority for stale_after. */
+enum when_stale { WHEN_STALE_DENY, WHEN_STALE_ALLOW };
+
+/* The authority that the proxy takes its certificates, bots, roles and locks from. */
+struct authority_link_settings {
+    const char *address;
+    const char *ca_pin;      /* "sha256:…" of the service CA; needed for the first join alone */
+    const char *server_name; /* NULL: the address's host */
+    const char *identity;    /* directory that holds the proxy's own certificate */
+    const char *join;        /* file of a join token, for the first start; NULL: none */
+    int64_t stale_after_ms;
+    enum when_stale when_stale;
+    struct config_place place;
+};
+
 struct proxy_settings {
     const char *name;
     struct listener_settings *listeners;
     size_t listener_count;
+    bool has_tls; /* the section is there: certificates of one's own PKI */
     struct server_tls_settings tls;
-    uint64_t workers; /* 0: one for each core */
+    bool has_authority; /* likewise */
+    struct authority_link_settings authority;
+    struct config_strings names; /* DNS names and IP addresses that tunnels know the proxy by */
+    uint64_t workers;            /* 0: one for each core */
     struct limit_settings limits;
     struct config_place place;
 };
 
+/* NULL where the authority provides: the database-server CA, and certificates minted for each
+ * MySQL user. */
 struct client_tls_settings {
     const char *ca;
     const char *server_name; /* NULL: the address's host */
@@ -97,7 +121,10 @@ struct log_section {
 };
 
 struct settings {
+    bool has_proxy; /* of each service: whether the file configures it */
     struct proxy_settings proxy;
+    bool has_authority;
+    struct authority_config authority;
     struct database_settings *databases;
     size_t database_count;
     struct authz_role_config *roles;
@@ -108,7 +135,14 @@ struct settings {
     struct log_section log;
 };
 
+/* Whether the proxy takes part of what it knows from an authority, in this process or elsewhere. */
+bool settings_follow_authority(const struct settings *settings);
+
 extern const struct config_table settings_table;
+/* One element of "databases". */
+extern const struct config_table settings_database_table;
+/* "proxy.authority". */
+extern const struct config_table settings_authority_link_table;
 
 /*
  * Reads a file and checks names: unique databases and roles, listeners that name a database that

@@ -573,14 +573,28 @@ bool upstream_open(struct upstream_home *home, struct snapshot *snapshot,
 static bool send_ssl_request(struct upstream *upstream, struct error *err)
 {
     const struct handshake_login *login = &upstream->login;
+    struct tls_context *context = database_tls(upstream->database, login->user);
+    if (!context)
+        return error_set(err, ERROR_TLS,
+                         "database %s: the authority has not minted a certificate for MySQL user "
+                         "%s yet: connect again",
+                         upstream->database->name, login->user);
     struct buffer packet;
     buffer_init(&packet, PACKET_LOGIN_MAX);
     bool sent = handshake_ssl_request_append(&packet, 1, login, err) &&
                 send_packet(upstream, &packet, err) &&
-                stream_start_tls(upstream->stream, upstream->database->tls,
-                                 upstream->database->server_name, err);
+                stream_start_tls(upstream->stream, context, upstream->database->server_name, err);
     buffer_release(&packet);
     return sent;
+}
+
+void upstream_adopt(struct upstream *upstream, struct snapshot *snapshot,
+                    const struct database *database)
+{
+    struct snapshot *previous = upstream->snapshot;
+    upstream->snapshot = snapshot_ref(snapshot);
+    upstream->database = database;
+    snapshot_unref(previous);
 }
 
 bool upstream_login(struct upstream *upstream, const struct handshake_login *login,

@@ -67,6 +67,13 @@ bool upstream_open(struct upstream_home *home, struct snapshot *snapshot,
                    const struct database *database, const struct upstream_events *events,
                    void *owner, struct upstream **out, struct error *err) MUST_USE;
 
+/*
+ * Takes another snapshot's word for the login: `database` is of the same name, and has what the one
+ * that was dialled lacks. Before upstream_login().
+ */
+void upstream_adopt(struct upstream *upstream, struct snapshot *snapshot,
+                    const struct database *database);
+
 /* Logs in: TLS, then `login` (capabilities, max_packet, collation, user, schema, attributes;
  * copied), the password from the database's settings. `accepted`, `refused` or `lost` follows.
  * Once, after `greeted`. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "proxy/announce.h"
 #include "proxy/relay.h"
 #include "proxy/session.h"
 
@@ -112,6 +113,7 @@ static void take_snapshot(struct worker *worker, struct snapshot *snapshot)
  * no room for. */
 static void stop_all(struct worker *worker)
 {
+    announce_close_all(worker);
     each_session(worker, session_stop);
     each_session(worker, session_stop);
     go_on_draining(worker);
@@ -126,6 +128,7 @@ static void on_drain_timeout(uv_timer_t *timer)
 static void begin_drain(struct worker *worker)
 {
     worker->draining = true;
+    announce_close_all(worker);
     uint64_t timeout = (uint64_t)worker->snapshot->settings.proxy.limits.drain_timeout_ms;
     uv_timer_start(&worker->drain_timer, on_drain_timeout, timeout, 0);
     each_session(worker, session_drain);
@@ -264,11 +267,27 @@ static void on_upstreams_emptied(void *arg)
     go_on_draining(arg);
 }
 
+/* Without descriptors there is none. */
+static bool open_loop(struct worker *worker, struct error *err)
+{
+    int status = uv_loop_init(&worker->loop);
+    if (status == 0) {
+        status = uv_async_init(&worker->loop, &worker->wake, on_wake);
+        if (status != 0)
+            (void)uv_loop_close(&worker->loop);
+    }
+    return status == 0 ||
+           error_set(err, ERROR_SYSTEM, "cannot make a worker's loop: %s", uv_strerror(status));
+}
+
+static void close_sockets(const struct worker *worker, const int *sockets)
+{
+    for (size_t i = 0; i < worker->snapshot->settings.proxy.listener_count; i++)
+        (void)close(sockets[i]);
+}
+
 static bool prepare(struct worker *worker, const int *sockets, struct error *err)
 {
-    uv_mutex_init(&worker->wake_lock);
-    uv_loop_init(&worker->loop);
-    uv_async_init(&worker->loop, &worker->wake, on_wake);
     worker->wake.data = worker;
     uv_timer_init(&worker->loop, &worker->drain_timer);
     worker->drain_timer.data = worker;
@@ -290,6 +309,13 @@ bool worker_start(struct worker *worker, unsigned index, struct worker_shared *s
     worker->index = index;
     worker->shared = shared;
     worker->snapshot = snapshot_ref(snapshot);
+    uv_mutex_init(&worker->wake_lock);
+    if (!open_loop(worker, err)) {
+        worker->gone = true;
+        close_sockets(worker, sockets);
+        release(worker);
+        return false;
+    }
     bool good = prepare(worker, sockets, err);
     if (good && uv_thread_create(&worker->thread, run_thread, worker) != 0)
         good = error_set(err, ERROR_SYSTEM, "cannot start a thread");

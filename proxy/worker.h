@@ -20,6 +20,8 @@
 
 struct session;
 struct exchange;
+struct announcer;
+struct authority_link;
 
 /* Written by the worker alone, read by others without a lock. */
 struct worker_counters {
@@ -32,6 +34,7 @@ struct worker_shared {
     struct registry *registry;
     struct audit_log *audit;
     const char *proxy_name;
+    struct authority_link *link; /* NULL: no authority */
 };
 
 struct worker {
@@ -60,6 +63,8 @@ struct worker {
     struct audit_lane *lane;
     struct session *sessions; /* all of them, a list linked both ways */
     size_t session_count;
+    struct announcer *announcers; /* tunnels on the control protocol, a list linked both ways */
+    size_t announcer_count;
     uint64_t session_serial;
     struct exchange *spare_exchanges; /* pool */
     size_t spare_exchange_count;

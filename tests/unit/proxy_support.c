@@ -157,7 +157,7 @@ static struct snapshot *load(const struct stage *stage, const struct stage_optio
         or_else(options->audit, ""));
     cr_assert(length > 0 && (size_t)length < sizeof text);
     files_write("proxy.conf", text);
-    cr_assert(snapshot_create(files_path("proxy.conf"), &snapshot, &err), "%s", err.message);
+    cr_assert(snapshot_create(files_path("proxy.conf"), NULL, &snapshot, &err), "%s", err.message);
     return snapshot;
 }
 

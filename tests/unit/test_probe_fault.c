@@ -47,6 +47,29 @@ Test(probe_fault, advice_names_what_it_is_about)
     cr_assert_not_null(strstr(advice, "schema shop"));
 }
 
+static const char *advice_of(enum probe_fault fault, bool minted, bool authority_ca)
+{
+    static char advice[2048];
+    struct probe_fault_place other = place;
+    other.minted = minted;
+    other.authority_ca = authority_ca;
+    probe_fault_advice(fault, &other, advice, sizeof advice);
+    return advice;
+}
+
+Test(probe_fault, advice_knows_the_authority)
+{
+    cr_assert_not_null(strstr(advice_of(PROBE_FAULT_SERVER_UNTRUSTED, true, true),
+                              "sallyport ca sign-database --host db1.internal"));
+    cr_assert_null(strstr(advice_of(PROBE_FAULT_SERVER_UNTRUSTED, true, false), "sign-database"));
+    cr_assert_not_null(strstr(advice_of(PROBE_FAULT_OWN_CERTIFICATE, true, true),
+                              "sallyport ca export database-client"));
+    cr_assert_null(strstr(advice_of(PROBE_FAULT_OWN_CERTIFICATE, false, false), "ca export"));
+    cr_assert_not_null(strstr(advice_of(PROBE_FAULT_ACCESS, true, true), "ALTER USER"));
+    cr_assert_not_null(strstr(advice_of(PROBE_FAULT_OWN_TIME, true, true), "authority"));
+    cr_assert_not_null(strstr(advice_of(PROBE_FAULT_OWN_TIME, false, false), "tls.cert"));
+}
+
 Test(probe_fault, advice_is_cut_to_its_room)
 {
     char advice[16];

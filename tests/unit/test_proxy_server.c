@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "protocol/command.h"
@@ -84,6 +85,30 @@ Test(proxy_server, configuration_that_is_wrong_starts_nothing)
     cr_assert_not(server_run(files_path("server.conf"), &err));
     cr_assert_eq(err.code, ERROR_CONFIG);
     cr_assert_not_null(strstr(err.message, "nonsense"), "%s", err.message);
+}
+
+/* The first of them run by then, and may use what the main thread has for them until they end. */
+Test(proxy_server, worker_that_cannot_start_ends_those_that_have)
+{
+    /* Their listening sockets fit into it, their loops do not. */
+    const struct rlimit limit = {200, 200};
+    unsigned port, authority_port;
+    char text[1024];
+    struct error err = {0};
+    (void)close(hold_port(false, &port));
+    (void)close(hold_port(false, &authority_port));
+    (void)snprintf(text, sizeof text,
+                   "{\"proxy\":{\"name\":\"p\",\"workers\":64,\"listeners\":[{\"address\":"
+                   "\"127.0.0.1:%u\"}]},\"authority\":{\"directory\":\"authority\",\"listen\":"
+                   "\"127.0.0.1:%u\",\"trust_domain\":\"acme.test\",\"names\":[\"localhost\","
+                   "\"127.0.0.1\"]},\"audit\":{\"directory\":\"log\"},"
+                   "\"log\":{\"level\":\"error\"}}",
+                   port, authority_port);
+    files_write("server.conf", text);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_not(server_run(files_path("server.conf"), &err));
+    cr_assert_not_null(strstr(err.message, "cannot make a worker's loop: too many open files"),
+                       "%s", err.message);
 }
 
 /* --- a running one

@@ -210,7 +210,122 @@ Test(proxy_settings, refuses_a_database_behind_a_unix_socket)
 Test(proxy_settings, refuses_a_database_without_tls)
 {
     refuses("\n   \"tls\": {\"ca\": \"ca.crt\", \"cert\": \"c.crt\", \"key\": \"c.key\"},", "",
-            "11:3: \"databases[0]\" needs the key \"tls\"");
+            "11:3: \"tls\" needs \"ca\", \"cert\" and \"key\": there is no authority that would "
+            "provide them");
+}
+
+Test(proxy_settings, refuses_half_a_certificate)
+{
+    refuses("\"cert\": \"c.crt\", ", "",
+            "12:11: \"cert\" and \"key\" belong together: give both or none");
+}
+
+/* --- with an authority --- */
+
+#define AUTHORITY "\"authority\": {\"directory\": \"a\", \"trust_domain\": \"acme.example\"}"
+
+static void load(const char *text, bool good_text, const char *message)
+{
+    struct settings settings;
+    struct config *config = NULL;
+    struct error err = {0};
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    cr_assert_geq(fputs(text, file), 0);
+    cr_assert_eq(fclose(file), 0);
+    cr_assert_eq(settings_load(path, &settings, &config, &err), good_text, "%s", err.message);
+    if (!good_text)
+        cr_assert_not_null(strstr(err.message, message), "%s", err.message);
+    config_free(config);
+}
+
+Test(proxy_settings, an_authority_provides_what_is_left_out)
+{
+    load("{" AUTHORITY ",\"proxy\":{\"listeners\":[{\"address\":\"[::1]:1\"}]},"
+         "\"audit\":{\"directory\":\"audit\"}}",
+         true, NULL);
+    load("{\"proxy\":{\"listeners\":[{\"address\":\"[::1]:1\",\"starttls\":true,"
+         "\"database\":\"later\"}],\"names\":\"p\","
+         "\"authority\":{\"address\":\"a:3309\",\"identity\":\"i\"}},"
+         "\"databases\":[{\"name\":\"x\",\"address\":\"x:3306\"}],"
+         "\"audit\":{\"directory\":\"audit\"}}",
+         true, NULL);
+    load("{" AUTHORITY ",\"audit\":{\"directory\":\"audit\"}}", true, NULL);
+}
+
+Test(proxy_settings, refuses_what_nobody_provides)
+{
+    load("{\"audit\":{\"directory\":\"audit\"}}", false, "neither \"proxy\" nor \"authority\"");
+    load("{\"proxy\":{\"listeners\":[{\"address\":\"[::1]:1\"}]},"
+         "\"audit\":{\"directory\":\"audit\"}}",
+         false, "\"proxy.tls\" is missing");
+    refuses("\"roles\": [{\"name\": \"r\", \"allow\": {\"databases\": \"shop\"}}],\n", "",
+            "2:10: \"roles\" is missing, and there is no authority that would provide it");
+}
+
+Test(proxy_settings, refuses_an_authority_that_cannot_be)
+{
+    static const char *const sections[][2] = {
+        {"\"address\":\"unix:/a\",\"identity\":\"i\"", "HOST:PORT"},
+        {"\"address\":\"a:1\"", "identity"},
+        {"\"address\":\"a:1\",\"identity\":\"i\",\"ca_pin\":\"sha256:12\"", "sha256"},
+        {"\"address\":\"a:1\",\"identity\":\"i\",\"stale_after\":\"1s\"", "stale_after"},
+        {"\"address\":\"a:1\",\"identity\":\"i\",\"when_stale\":\"x\"", "when_stale"},
+        {"\"address\":\"a:1\",\"identity\":\"i\",\"join\":\"sallyport-join-1.0123456789abcdef.A\"",
+         "not the token"},
+        {"\"address\":\"a:1\",\"identity\":\"i\"", "1:10: \"names\" is missing"},
+    };
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       "{\"proxy\":{\"listeners\":[{\"address\":\"[::1]:1\"}],\"authority\":{%s}},"
+                       "\"audit\":{\"directory\":\"audit\"}}",
+                       sections[i][0]);
+        load(text, false, sections[i][1]);
+    }
+}
+
+Test(proxy_settings, refuses_names_that_the_authority_would_refuse)
+{
+    static const char *const proxies[][2] = {
+        {"\"names\":\"*.acme.example\"", "wildcards are not allowed"},
+        {"\"names\":[\"0.0.0.0\"]", "0.0.0.0"},
+        {"\"name\":\"a/b\"", "a/b"},
+    };
+    for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       "{" AUTHORITY ",\"proxy\":{%s,\"listeners\":[{\"address\":\"[::1]:1\"}]},"
+                       "\"audit\":{\"directory\":\"audit\"}}",
+                       proxies[i][0]);
+        load(text, false, proxies[i][1]);
+    }
+}
+
+/* Beside an authority client_ca alone adds one's own bots. */
+Test(proxy_settings, own_certificate_is_needed_without_an_authority_alone)
+{
+    load("{" AUTHORITY ",\"proxy\":{\"listeners\":[{\"address\":\"[::1]:1\"}],"
+         "\"tls\":{\"client_ca\":\"ca.crt\"}},\"audit\":{\"directory\":\"audit\"}}",
+         true, NULL);
+    load("{" AUTHORITY ",\"proxy\":{\"listeners\":[{\"address\":\"[::1]:1\"}],"
+         "\"tls\":{\"client_ca\":\"ca.crt\",\"key\":\"p.key\"}},\"audit\":{\"directory\":\"audit\"}"
+         "}",
+         false, "\"cert\" and \"key\" belong together");
+    load("{\"proxy\":{\"listeners\":[{\"address\":\"[::1]:1\"}],"
+         "\"tls\":{\"client_ca\":\"ca.crt\"}},\"databases\":[{\"name\":\"x\",\"address\":\"x:1\"}],"
+         "\"roles\":[{\"name\":\"r\"}],\"mappings\":[{\"subject\":\"CN=x\",\"roles\":\"r\"}],"
+         "\"audit\":{\"directory\":\"audit\"}}",
+         false, "\"cert\" is missing, and there is no authority");
+}
+
+Test(proxy_settings, refuses_a_revocation_list_beside_an_authority)
+{
+    refuses("\"client_ca\": \"/etc/ca.crt\"}",
+            "\"client_ca\": \"/etc/ca.crt\", \"crl\": \"bot.crl\"},\n"
+            "\"authority\": {\"address\": \"a:1\", \"identity\": \"i\"}",
+            "7:79: with an authority, certificates are locked instead of revoked: the list could "
+            "not be asked of its own CA");
 }
 
 Test(proxy_settings, refuses_two_passwords_of_one_user)

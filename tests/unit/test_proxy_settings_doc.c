@@ -241,7 +241,7 @@ Test(proxy_settings_doc, example_of_serve_is_accepted)
     struct error err = {0};
     (void)write_file("writer.password", "secret\n");
     const char *path = write_file("example.conf", example);
-    cr_assert(snapshot_create(path, &snapshot, &err), "%s", err.message);
+    cr_assert(snapshot_create(path, NULL, &snapshot, &err), "%s", err.message);
     cr_assert_geq(snapshot->settings.proxy.listener_count, 2);
     cr_assert_geq(snapshot->settings.role_count, 1);
     snapshot_unref(snapshot);

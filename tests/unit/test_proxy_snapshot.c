@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "protocol/auth.h"
+#include "proxy/authority_state.h"
 #include "proxy/snapshot.h"
 #include "tests/unit/proxy_support.h"
 
@@ -52,7 +53,7 @@ static struct snapshot *make_snapshot(const struct variant *variant)
 {
     struct snapshot *snapshot = NULL;
     struct error err = {0};
-    cr_assert(snapshot_create(write_config("snapshot.conf", variant), &snapshot, &err), "%s",
+    cr_assert(snapshot_create(write_config("snapshot.conf", variant), NULL, &snapshot, &err), "%s",
               err.message);
     return snapshot;
 }
@@ -66,7 +67,7 @@ static void refuses(const struct variant *variant, const char *place, const char
     int descriptors = open_descriptors();
     const char *path = write_config("snapshot.conf", variant);
     (void)snprintf(prefix, sizeof prefix, "%s:%s: ", path, place);
-    cr_assert_not(snapshot_create(path, &snapshot, &err));
+    cr_assert_not(snapshot_create(path, NULL, &snapshot, &err));
     cr_assert_null(snapshot);
     cr_assert_eq(err.code, ERROR_CONFIG, "%s", err.message);
     cr_assert_eq(strncmp(err.message, prefix, strlen(prefix)), 0, "%s", err.message);
@@ -257,8 +258,126 @@ Test(proxy_snapshot, no_error_tells_a_password)
     struct snapshot *snapshot;
     struct error err = {0};
     (void)write_secret("secret", "sesame", 6, 0640);
-    cr_assert_not(snapshot_create(write_config("snapshot.conf", &with_password), &snapshot, &err));
+    cr_assert_not(
+        snapshot_create(write_config("snapshot.conf", &with_password), NULL, &snapshot, &err));
     cr_assert_null(strstr(err.message, "sesame"));
+}
+
+/* --- what an authority provides --- */
+
+#define AUTHORITY "},\"authority\":{\"directory\":\"a\",\"trust_domain\":\"acme.example\""
+/* A database that has a CA of its own, and certificates that are minted. */
+#define MINTED                                                        \
+    "},{\"name\":\"minted\",\"address\":\"127.0.0.1:3307\",\"tls\":{" \
+    "\"ca\":\"db-server-ca.crt\"}"
+
+static const char *text_of(const char *name)
+{
+    static struct pem texts[8];
+    static size_t next;
+    struct pem *text = &texts[next++ % 8];
+    struct error err = {0};
+    pem_release(text);
+    cr_assert(pem_read(files_path(name), PEM_FILE, TLS_FILE_MAX, text, &err), "%s", err.message);
+    return (const char *)text->bytes;
+}
+
+static struct authority_state *make_state(unsigned version, const char *bot_ca, const char *locks)
+{
+    struct authority_state *state;
+    struct error err = {0};
+    cJSON *event = cJSON_Parse("{\"event\":\"state\",\"trust_domain\":\"acme.example\","
+                               "\"bots\":{},\"roles\":[],\"databases\":[],\"mappings\":[]}");
+    cr_assert(cJSON_AddNumberToObject(event, "version", version) &&
+              cJSON_AddStringToObject(event, "bot_ca", text_of(bot_ca)) &&
+              cJSON_AddStringToObject(event, "service_ca", text_of("service-ca.crt")) &&
+              cJSON_AddStringToObject(event, "database_ca", text_of("db-server-ca.crt")) &&
+              cJSON_AddItemToObject(event, "locks", cJSON_Parse(locks)));
+    cr_assert(authority_state_create(event, &state, &err), "%s", err.message);
+    cJSON_Delete(event);
+    return state;
+}
+
+/* That state, a certificate of the proxy's own, and `minted` ones for "reader". */
+static struct provision *make_provision(struct authority_state *state, size_t minted)
+{
+    struct credential *own, *reader;
+    struct provision *provision;
+    cr_assert(credential_create("proxy-1", text_of("proxy.crt"), text_of("proxy.key"), INT64_MAX,
+                                &own, NULL));
+    cr_assert(credential_create("reader", text_of("db-client.crt"), text_of("db-client.key"),
+                                INT64_MAX, &reader, NULL));
+    cr_assert(provision_create(state, own, &reader, minted, false, &provision, NULL));
+    credential_unref(own);
+    credential_unref(reader);
+    authority_state_unref(state);
+    return provision;
+}
+
+static const char *const local_names[] = {"proxy.crt",     "proxy.key",     "bot-ca.crt",
+                                          "db-client.crt", "db-client.key", "db-server-ca.crt",
+                                          "secret"};
+
+static void make_local_files_unreadable(bool remove)
+{
+    for (size_t i = 0; i < sizeof local_names / sizeof *local_names; i++) {
+        cr_assert_eq(unlink(files_path(local_names[i])), 0);
+        if (!remove)
+            (void)write_secret(local_names[i], "garbage", 7, 0666);
+    }
+}
+
+static void provides_whatever_became_of_files(bool removed)
+{
+    const struct variant variant = {.passwords = ONE_PASSWORD MINTED, .audit = AUTHORITY};
+    struct snapshot *running, *next;
+    struct error err = {0};
+    (void)write_secret("secret", "sesame", 6, 0600);
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s", write_config("snapshot.conf", &variant));
+    struct provision *first = make_provision(make_state(1, "bot-ca.crt", "[]"), 0);
+    struct provision *second = make_provision(
+        make_state(2, "foreign-ca.crt", "[{\"kind\":\"bot\",\"target\":\"ci-1\"}]"), 1);
+    cr_assert(snapshot_create(path, first, &running, &err), "%s", err.message);
+    make_local_files_unreadable(removed);
+    cr_assert(snapshot_provide(running, second, &next, &err), "%s", err.message);
+    snapshot_unref(running);
+    cr_assert_not_null(authority_state_lock(next->provision->state, LOCK_BOT, "ci-1", 0));
+    cr_assert_not_null(next->server_tls);
+    const struct database *shop = snapshot_database(next, "shop");
+    cr_assert_str_eq(database_password(shop, "writer"), "sesame");
+    cr_assert_not_null(database_tls(shop, "writer"));
+    cr_assert_not_null(database_tls(snapshot_database(next, "minted"), "reader"));
+    /* The first one's memory is not needed by one that is made of the second. */
+    cr_assert(snapshot_provide(next, first, &running, &err), "%s", err.message);
+    snapshot_unref(next);
+    cr_assert_str_eq(database_password(snapshot_database(running, "shop"), "writer"), "sesame");
+    cr_assert_not(snapshot_create(path, second, &next, &err), "a reload reads them again");
+    snapshot_unref(running);
+    provision_unref(first);
+    provision_unref(second);
+}
+
+Test(proxy_snapshot, a_lock_needs_no_file_that_was_removed)
+{
+    provides_whatever_became_of_files(true);
+}
+
+Test(proxy_snapshot, a_lock_needs_no_file_that_holds_something_else_by_now)
+{
+    provides_whatever_became_of_files(false);
+}
+
+/* Else it would be found wrong when the first certificate for it is minted, beside some lock. */
+Test(proxy_snapshot, refuses_a_ca_that_nothing_is_made_of_yet)
+{
+    const struct variant variant = {.passwords = MINTED, .audit = AUTHORITY, .ca = "db-server.crt"};
+    const struct variant garbage = {.passwords = "},{\"name\":\"minted\",\"address\":"
+                                                 "\"127.0.0.1:3307\",\n\"tls\":{\"ca\":\"secret\"}",
+                                    .audit = AUTHORITY};
+    snapshot_unref(make_snapshot(&variant));
+    (void)write_secret("secret", "garbage", 7, 0600);
+    refuses(&garbage, "6:7", "secret: holds no certificate in PEM form");
 }
 
 /* Whether a running proxy may go from the plain configuration to that one; if not, where not. */
@@ -312,6 +431,17 @@ Test(proxy_snapshot, a_reload_may_not_change_workers)
 {
     const struct variant workers = {.workers = "3"};
     follows(&workers, "3:11", "the number of workers cannot change");
+}
+
+Test(proxy_snapshot, a_reload_may_not_bring_an_authority)
+{
+    const struct variant authority = {
+        .audit = "},\"authority\":{\"directory\":\"a\",\"trust_domain\":\"acme.example\""};
+    const struct variant remote = {.workers =
+                                       "2,\"names\":\"p\",\"authority\":{\"address\":\"a:1\","
+                                       "\"identity\":\"i\"}"};
+    follows(&authority, "1:1", "\"authority\" can neither come nor go in a running process");
+    follows(&remote, "1:1", "\"proxy.authority\" can neither come nor go in a running process");
 }
 
 Test(proxy_snapshot, a_reload_may_not_change_the_audit_log)
