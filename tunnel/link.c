@@ -14,6 +14,7 @@
 
 enum link_state {
     LINK_STARTING,
+    LINK_JOINING, /* the bot's first certificate is on its way */
     LINK_WAITING, /* for a connection to the proxy */
     LINK_OPENING, /* the hello frame is out */
     LINK_RELAYING,
@@ -26,7 +27,7 @@ struct link {
     struct stream *local;
     struct stream *remote; /* NULL until there is one */
     struct pool_wait *wait;
-    uv_timer_t timer; /* the greeting's deadline */
+    uv_timer_t timer; /* the deadline of the identity, then of the greeting */
     enum link_state state;
     enum link_end end;
     bool was_ready; /* remote came out of the pool, so it may be dead: another try is due then */
@@ -37,7 +38,9 @@ struct link {
 
 /* transitions[from] has the bit of each state that may follow. */
 static const unsigned transitions[] = {
-    [LINK_STARTING] = 1u << LINK_WAITING | 1u << LINK_OPENING | 1u << LINK_CLOSING,
+    [LINK_STARTING] =
+        1u << LINK_JOINING | 1u << LINK_WAITING | 1u << LINK_OPENING | 1u << LINK_CLOSING,
+    [LINK_JOINING] = 1u << LINK_WAITING | 1u << LINK_OPENING | 1u << LINK_CLOSING,
     [LINK_WAITING] = 1u << LINK_OPENING | 1u << LINK_CLOSING,
     [LINK_OPENING] = 1u << LINK_WAITING | 1u << LINK_RELAYING | 1u << LINK_CLOSING,
     [LINK_RELAYING] = 1u << LINK_CLOSING,
@@ -126,6 +129,15 @@ static void link_close(struct link *link, enum link_end end, unsigned linger_ms)
     stream_close(link->remote, linger_ms);
 }
 
+/* Whom a refusal is about: the bot, or the tunnel while its bot is not known. */
+static const char *subject_of(const struct link_host *host, char *room, size_t size)
+{
+    if (credentials_generation(host->credentials) > 0)
+        return credentials_bot(host->credentials);
+    (void)snprintf(room, size, "tunnel %s", host->name);
+    return room;
+}
+
 /* Puts an ERR packet where the greeting is expected. */
 static void link_refuse(struct link *link, enum refusal_stage stage, const struct error *err)
 {
@@ -134,7 +146,8 @@ static void link_refuse(struct link *link, enum refusal_stage stage, const struc
     uint8_t room[REFUSAL_PACKET_MAX];
     struct buffer packet;
     buffer_init_fixed(&packet, room, sizeof room);
-    refusal_make(stage, err, credentials_bot(host->credentials), host->proxy, &refusal);
+    char subject[CREDENTIALS_BOT_SIZE];
+    refusal_make(stage, err, subject_of(host, subject, sizeof subject), host->proxy, &refusal);
     host->refused++;
     if (host->refusal)
         host->refusal(host, refusal.message);
@@ -288,6 +301,8 @@ static bool send_hello(struct link *link, struct error *err)
     struct buffer frame;
     buffer_init_fixed(&frame, room, sizeof room);
     (void)snprintf(hello.database, sizeof hello.database, "%s", link->host->database);
+    hello.has_family = true;
+    memcpy(hello.family, link->host->family, sizeof hello.family);
     local_client_describe(link->local, &hello.local);
     return hello_append(&frame, &hello, err) &&
            stream_write(link->remote, buffer_bytes(&frame), buffer_length(&frame), err);
@@ -333,23 +348,84 @@ static void wait_for_fresh(struct link *link)
         link_refuse(link, err.code == ERROR_LIMIT ? REFUSAL_LIMIT : REFUSAL_INTERNAL, &err);
 }
 
-/* The certificate is judged here, by wall clock, at each connect. */
-static void link_begin(struct link *link)
+static void link_dial(struct link *link)
 {
-    struct link_host *host = link->host;
-    struct tls_context *context;
-    struct error err = {0};
-    if (credentials_check(host->credentials))
-        pool_refresh(host->pool);
-    if (!credentials_context(host->credentials, clock_wall_us(), &context, &err)) {
-        link_refuse(link, REFUSAL_IDENTITY, &err);
-        return;
-    }
-    struct stream *ready = pool_take(host->pool);
+    struct stream *ready = pool_take(link->host->pool);
     if (ready)
         open_remote(link, ready, true);
     else
         wait_for_fresh(link);
+}
+
+static bool has_identity(const struct link *link, struct error *err)
+{
+    struct tls_context *context;
+    return credentials_context(link->host->credentials, clock_wall_us(), &context, err);
+}
+
+static void on_identity_late(uv_timer_t *timer)
+{
+    struct link *link = timer->data;
+    struct error why = {0}, err = {0};
+    if (has_identity(link, &why)) {
+        link_dial(link);
+        return;
+    }
+    (void)error_set(&err, ERROR_DENIED, "%.400s, and has not come within %.1f s; connect again",
+                    why.message, (double)link->host->connect_timeout_ms / 1000);
+    link_refuse(link, REFUSAL_IDENTITY, &err);
+}
+
+/* Refuses a connection, unless what it lacks may come any moment. */
+static void wait_for_identity(struct link *link, const struct error *err)
+{
+    struct link_host *host = link->host;
+    if (!host->pending || !host->pending(host)) {
+        link_refuse(link, REFUSAL_IDENTITY, err);
+        return;
+    }
+    if (link->state == LINK_JOINING)
+        return;
+    if (set_state(link, LINK_JOINING))
+        (void)uv_timer_start(&link->timer, on_identity_late, (uint64_t)host->connect_timeout_ms, 0);
+    else
+        link_close(link, LINK_END_INTERNAL, 0);
+}
+
+/* The certificate is judged here, by wall clock, at each connect. */
+static void link_begin(struct link *link)
+{
+    struct link_host *host = link->host;
+    struct error err = {0};
+    if (host->connecting)
+        host->connecting(host);
+    if (credentials_check(host->credentials))
+        pool_refresh(host->pool);
+    if (has_identity(link, &err))
+        link_dial(link);
+    else
+        wait_for_identity(link, &err);
+}
+
+void link_settle(struct link_host *host)
+{
+    struct list *next;
+    for (struct list *at = host->links.next; at != &host->links; at = next) {
+        next = at->next;
+        struct link *link = LIST_OF(at, struct link, node);
+        struct error err = {0};
+        if (link->state != LINK_JOINING)
+            continue;
+        bool ready = has_identity(link, &err);
+        const char *previous = log_enter(link->session);
+        if (ready) {
+            (void)uv_timer_stop(&link->timer);
+            link_dial(link);
+        } else {
+            wait_for_identity(link, &err);
+        }
+        log_leave(previous);
+    }
 }
 
 /* Starting. */
@@ -404,7 +480,7 @@ void link_stop_waiting(struct link_host *host)
     for (struct list *at = host->links.next; at != &host->links; at = next) {
         next = at->next;
         struct link *link = LIST_OF(at, struct link, node);
-        if (link->state == LINK_WAITING)
+        if (link->state == LINK_WAITING || link->state == LINK_JOINING)
             link_refuse(link, REFUSAL_STOPPING, NULL);
     }
 }

@@ -2,6 +2,9 @@
 /*
  * One program's connection, joined to the proxy: two streams and what goes on between them.
  *
+ *     JOINING, before it all, while the bot's first certificate is on its way: at most the time for
+ *     connecting, then ERR with what is known
+ *
  *                  no ready connection
  *     start ------------------------------> WAITING ----- no connection: ERR ----+
  *       |                                      |                                 |
@@ -30,8 +33,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "identity/credentials.h"
 #include "tls/stream.h"
-#include "tunnel/credentials.h"
 #include "tunnel/list.h"
 #include "tunnel/pool.h"
 #include "tunnel/refusal.h"
@@ -58,9 +61,10 @@ struct link;
 /* What all connections of one tunnel share; embedded in it. Text is borrowed and may be exchanged
  * while connections run. */
 struct link_host {
-    const char *name;     /* of the tunnel */
-    const char *database; /* for the hello frame */
-    const char *proxy;    /* "HOST:PORT", for messages */
+    const char *name;      /* of the tunnel */
+    const char *database;  /* for the hello frame */
+    const char *proxy;     /* "HOST:PORT", for messages */
+    const uint8_t *family; /* HELLO_FAMILY_SIZE bytes, for the hello frame */
     struct credentials *credentials;
     struct pool *pool; /* NULL: stopping */
     uv_loop_t *loop;
@@ -71,7 +75,9 @@ struct link_host {
     uint64_t refused; /* of these, answered with an ERR packet of ours */
     uint64_t retried; /* ready connections that turned out dead */
     void (*refusal)(struct link_host *host, const char *message); /* for the log; NULL allowed */
-    void (*gone)(struct link_host *host); /* a link's memory went; may free the host */
+    void (*connecting)(struct link_host *host); /* before the identity is judged; NULL allowed */
+    bool (*pending)(struct link_host *host); /* its first identity may come any moment; NULL: no */
+    void (*gone)(struct link_host *host);    /* a link's memory went; may free the host */
 };
 
 /*
@@ -81,6 +87,9 @@ struct link_host {
  */
 bool link_accept(struct link_host *host, struct stream_loop *shared, uv_stream_t *listener,
                  enum refusal_stage refuse, struct error *err) MUST_USE;
+
+/* The identity may have come, or an attempt at it has failed: those that wait for it go on. */
+void link_settle(struct link_host *host);
 
 /* Ends all connections of the host that still wait for the proxy: they are told that the tunnel
  * stops. */

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "tunnel/backoff.h"
-#include "tunnel/dial.h"
+#include "tls/dial.h"
 #include "tunnel/list.h"
+#include "tunnel/refusal.h"
 
 struct pool {
     struct stream_loop *shared;
@@ -168,15 +169,12 @@ static void on_entry_failed(struct stream *stream, void *owner, const struct err
     entry_lost(owner, err);
 }
 
-/* The proxy speaks only when spoken to (tls/hello.h). */
+/* The proxy speaks only when spoken to (tls/hello.h), or to refuse the bot. */
 static size_t on_entry_data(struct stream *stream, void *owner, const uint8_t *data, size_t length)
 {
     (void)stream;
-    (void)data;
     struct error err = {0};
-    (void)error_set(&err, ERROR_MALFORMED,
-                    "what answers there speaks before the hello frame: is "
-                    "it a Sallyport proxy?");
+    refusal_read(data, length, &err);
     entry_lost(owner, &err);
     return length;
 }
@@ -312,8 +310,9 @@ static bool start_dial(struct pool *pool, struct tls_context *context, struct er
     if (!attempt)
         return error_set(err, ERROR_MEMORY, "out of memory");
     const struct dial_request request = {
-        .proxy = pool->proxy,
+        .address = pool->proxy,
         .server_name = pool->server_name,
+        .alpn = TLS_ALPN_MYSQL,
         .context = context,
         .timeout_ms = pool->dial_timeout_ms,
     };

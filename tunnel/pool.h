@@ -28,8 +28,8 @@
 
 #include "base/address.h"
 #include "base/error.h"
+#include "identity/credentials.h"
 #include "tls/stream.h"
-#include "tunnel/credentials.h"
 
 #define POOL_AGE_MS           30000 /* mean age at which a ready connection is replaced; ± a fifth */
 #define POOL_AGE_WALL_MS      60000 /* older by wall clock (the machine slept): never handed out */

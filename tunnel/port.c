@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "tunnel/backoff.h"
 #include "tunnel/link.h"
 #include "tunnel/listener.h"
 
@@ -86,6 +86,26 @@ void port_close_links(struct port *port, unsigned linger_ms)
 
 /* Connections. */
 
+static void on_connecting(struct link_host *host)
+{
+    shared_look(port_of(host)->use);
+}
+
+static bool is_pending(struct link_host *host)
+{
+    return shared_is_pending(port_of(host)->use);
+}
+
+bool port_is_pending(const struct port *port)
+{
+    return shared_is_pending(port->use);
+}
+
+void port_settle(struct port *port)
+{
+    link_settle(&port->host);
+}
+
 /* A program that is refused tends to come again at once. */
 static void on_refusal(struct link_host *host, const char *message)
 {
@@ -137,10 +157,12 @@ static void on_pending(void *owner, uv_stream_t *handle)
 static void now_listening(struct port *port)
 {
     char where[ADDRESS_TEXT_SIZE];
+    const char *bot = credentials_generation(port->host.credentials) > 0
+                          ? credentials_bot(port->host.credentials)
+                          : NULL; /* it is known with its certificate */
     address_format(listener_address(port->listener), where);
     log_info("tunnel listens", "tunnel", port->settings.name, "listen", where, "proxy", port->proxy,
-             "database", port->settings.database, "bot", credentials_bot(port->host.credentials),
-             NULL);
+             "database", port->settings.database, "bot", bot, NULL);
     if (!address_is_local(&port->settings.listen))
         log_warning("other machines can reach this port, and whoever reaches it acts as the bot",
                     "tunnel", port->settings.name, "listen", where, NULL);
@@ -226,6 +248,7 @@ void port_read_statistics(const struct port *port, struct port_statistics *out)
         .active = port->host.active,
         .ready = pool_ready_count(port->host.pool),
     };
+    shared_read_status(port->use, &out->identity);
 }
 
 /* Making. */
@@ -236,11 +259,15 @@ static void fill_host(struct port *port)
     port->host.name = port->settings.name;
     port->host.database = port->settings.database;
     port->host.proxy = port->proxy;
+    port->host.family = shared_family(port->use);
     port->host.credentials = shared_credentials(port->use);
     port->host.pool = shared_pool(port->use);
     port->host.loop = port->around.loop;
     port->host.connect_timeout_ms = port->settings.connect_timeout_ms;
     port->host.refusal = on_refusal;
+    port->host.connecting = on_connecting;
+    port->host.pending = is_pending;
+    shared_count_with(port->use, &port->host.active);
     port->host.gone = on_link_gone;
 }
 

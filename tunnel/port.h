@@ -45,6 +45,7 @@ struct port_statistics {
     uint64_t retried; /* ready connections that turned out dead */
     size_t active;
     size_t ready; /* TLS connections in the pool, which other ports may share */
+    struct shared_status identity;
 };
 
 /* Copies the settings and acquires identity and pool. Does not listen yet. */
@@ -63,6 +64,11 @@ const struct tunnel_settings *port_settings(const struct port *port);
 /* Where it listens: with the port that the system chose, where 0 was asked for. */
 const struct address *port_address(const struct port *port);
 void port_read_statistics(const struct port *port, struct port_statistics *out);
+
+/* Whether its first identity may come any moment. */
+bool port_is_pending(const struct port *port);
+/* Its identity may have come, or an attempt at it has failed: whoever waits for that goes on. */
+void port_settle(struct port *port);
 
 /* Stops listening. Connections that run go on; `gone` comes after the last of them, from the loop.
  */

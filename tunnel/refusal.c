@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tls/stream.h"
+
 struct refusal_kind {
     uint16_t code;
     const char *sqlstate;
@@ -28,12 +30,6 @@ static void fill(struct refusal *out, const struct refusal_kind *kind, const cha
     va_start(arguments, format);
     (void)vsnprintf(out->message + used, sizeof out->message - (size_t)used, format, arguments);
     va_end(arguments);
-}
-
-bool refusal_is_certificate(const struct error *err)
-{
-    return err->code == ERROR_TLS && (strstr(err->message, "peer refused our certificate") ||
-                                      strstr(err->message, "peer demands a certificate"));
 }
 
 static const char *behind(const char *message, const char *start)
@@ -63,7 +59,7 @@ static void fill_certificate(struct refusal *out, const struct error *err, const
 static void fill_dial(struct refusal *out, const struct error *err, const char *bot,
                       const char *proxy)
 {
-    if (refusal_is_certificate(err))
+    if (stream_error_is_certificate(err))
         fill_certificate(out, err, bot, proxy);
     else if (err->code == ERROR_SYSTEM || err->code == ERROR_TIMEOUT)
         fill(out, &link_failed, bot,
@@ -80,7 +76,7 @@ static void fill_dial(struct refusal *out, const struct error *err, const char *
 static void fill_greeting(struct refusal *out, const struct error *err, const char *bot,
                           const char *proxy)
 {
-    if (refusal_is_certificate(err))
+    if (stream_error_is_certificate(err))
         fill_certificate(out, err, bot, proxy);
     else
         fill(out, &link_failed, bot,
@@ -127,4 +123,29 @@ void refusal_make(enum refusal_stage stage, const struct error *err, const char 
 bool refusal_append(const struct refusal *refusal, struct buffer *out, struct error *err)
 {
     return packet_err_append(out, 0, refusal->code, refusal->sqlstate, refusal->message, err);
+}
+
+static bool read_packet(const uint8_t *data, size_t length, struct packet_err *out)
+{
+    bool found;
+    size_t consumed;
+    struct byte_view payload;
+    return packet_take(byte_view(data, length), PACKET_LOGIN_MAX, 0, &found, &payload, &consumed,
+                       NULL) &&
+           found && packet_err_read(payload, out, NULL);
+}
+
+void refusal_read(const uint8_t *data, size_t length, struct error *err)
+{
+    struct packet_err packet;
+    char message[PACKET_ERR_MESSAGE_MAX];
+    if (!read_packet(data, length, &packet)) {
+        (void)error_set(err, ERROR_MALFORMED,
+                        "what answers there speaks before the hello frame: is it a Sallyport "
+                        "proxy?");
+        return;
+    }
+    (void)snprintf(message, sizeof message, "%.*s", (int)packet.message.length,
+                   (const char *)packet.message.data);
+    (void)error_set(err, ERROR_DENIED, "the proxy says: %.480s", behind(message, "sallyport: "));
 }

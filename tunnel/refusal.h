@@ -10,9 +10,10 @@
  *     1040  08004     more connections than the tunnel takes
  *     1053  08S01     the tunnel is stopping
  *
- * Each text begins "sallyport: <bot>: ", says what is wrong and what to do next. The codes are
- * ER_ACCESS_DENIED_ERROR, ER_NET_READ_INTERRUPTED, ER_CON_COUNT_ERROR and ER_SERVER_SHUTDOWN of the
- * MySQL Error Message Reference; codes of 2000 and above belong to client libraries.
+ * Each text begins "sallyport: <bot>: " ("tunnel <name>" while the bot is not known), says what is
+ * wrong and what to do next. The codes are ER_ACCESS_DENIED_ERROR, ER_NET_READ_INTERRUPTED,
+ * ER_CON_COUNT_ERROR and ER_SERVER_SHUTDOWN of the MySQL Error Message Reference; codes of 2000 and
+ * above belong to client libraries.
  *
  * The packet has sequence id 0 and a SQLSTATE, although what the client understands is not known
  * yet: docs/decisions/0502-first-packet-error.md has what real clients make of either form.
@@ -54,7 +55,11 @@ void refusal_make(enum refusal_stage stage, const struct error *err, const char 
 /* Appends the packet; `out` must have REFUSAL_PACKET_MAX bytes of room. */
 bool refusal_append(const struct refusal *refusal, struct buffer *out, struct error *err) MUST_USE;
 
-/* Whether the error is the peer's word that it refuses our certificate (tls/stream_error.c). */
-bool refusal_is_certificate(const struct error *err);
+/*
+ * What the proxy said before it was spoken to. An ERR packet is its refusal of the bot:
+ * ERROR_DENIED with its words. Anything else, a cut packet included: ERROR_MALFORMED, for it is no
+ * proxy.
+ */
+void refusal_read(const uint8_t *data, size_t length, struct error *err);
 
 #endif

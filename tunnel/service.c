@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 enum service_state { SERVICE_RUNNING, SERVICE_DRAINING, SERVICE_STOPPING, SERVICE_STOPPED };
@@ -27,6 +28,7 @@ struct tunnel_service {
     uv_timer_t drain_timer;
     int64_t drain_timeout_ms;
     enum service_state state;
+    bool tuned; /* the first switch is over */
     bool told_ready;
 };
 
@@ -58,21 +60,37 @@ static void list_drop(struct port_list *list, const struct port *port)
 
 /* Events of ports. */
 
-static bool all_listen(const struct tunnel_service *service)
+static bool all_are_ready(const struct tunnel_service *service)
 {
     for (size_t i = 0; i < service->ports.count; i++)
-        if (!port_is_listening(service->ports.items[i]))
+        if (!port_is_listening(service->ports.items[i]) || port_is_pending(service->ports.items[i]))
             return false;
     return true;
 }
 
-static void on_listening(void *owner)
+/* Not before the ports' renewals have begun: what is to come is not known before. */
+static void tell_if_ready(struct tunnel_service *service)
 {
-    struct tunnel_service *service = owner;
-    if (service->told_ready || service->state != SERVICE_RUNNING || !all_listen(service))
+    if (service->told_ready || !service->tuned || service->state != SERVICE_RUNNING ||
+        shared_is_hopeless(service->shared) || !all_are_ready(service))
         return;
     service->told_ready = true;
     service->events.ready(service->owner);
+}
+
+static void on_listening(void *owner)
+{
+    tell_if_ready(owner);
+}
+
+static void on_settled(void *owner)
+{
+    struct tunnel_service *service = owner;
+    for (size_t i = 0; i < service->ports.count; i++)
+        port_settle(service->ports.items[i]);
+    for (size_t i = 0; i < service->going.count; i++)
+        port_settle(service->going.items[i]);
+    tell_if_ready(service);
 }
 
 static void finish_if_done(struct tunnel_service *service)
@@ -96,6 +114,13 @@ static void on_gone(void *owner, struct port *port)
     list_drop(&service->going, port);
     if (service->state != SERVICE_RUNNING && service->going.count == 0)
         (void)uv_timer_start(&service->drain_timer, on_timer_due, 0, 0);
+}
+
+static void on_hopeless(void *owner, const struct error *err)
+{
+    struct tunnel_service *service = owner;
+    if (service->events.hopeless && service->state == SERVICE_RUNNING)
+        service->events.hopeless(service->owner, err);
 }
 
 static const struct port_events port_events = {.listening = on_listening, .gone = on_gone};
@@ -175,6 +200,7 @@ static void switch_to(struct tunnel_service *service, struct port_list *prepared
         retire(service, former.items[i]);
     list_free(&former);
     shared_tune(service->shared);
+    service->tuned = true;
     shared_poll(service->shared);
 }
 
@@ -271,6 +297,8 @@ static bool make_parts(struct tunnel_service *service, struct error *err)
         stream_loop_destroy(service->streams);
         return false;
     }
+    shared_set_hopeless(service->shared, on_hopeless, service);
+    shared_set_settled(service->shared, on_settled, service);
     (void)uv_timer_init(service->loop, &service->drain_timer);
     service->drain_timer.data = service;
     return true;
@@ -285,7 +313,7 @@ static void quiet_event(void *owner)
 static void abandon(struct tunnel_service *service)
 {
     uv_loop_t *loop = service->loop;
-    service->events = (struct tunnel_service_events){quiet_event, quiet_event};
+    service->events = (struct tunnel_service_events){quiet_event, quiet_event, NULL};
     tunnel_service_stop(service);
     (void)uv_run(loop, UV_RUN_DEFAULT);
     tunnel_service_destroy(service);
@@ -297,6 +325,9 @@ static bool start_ports(struct tunnel_service *service, const struct tunnel_conf
 {
     struct port_list prepared;
     struct error first = {0};
+    if (config->token &&
+        !shared_set_token(service->shared, config->token, config->token_for->identity, err))
+        return false;
     if (!prepare(service, config, &prepared, err))
         return false;
     switch_to(service, &prepared, &first);
@@ -333,10 +364,17 @@ bool tunnel_service_start(uv_loop_t *loop, const struct tunnel_config *config,
 
 /* Looking. */
 
+static const char *when(int64_t wall_us, char out[CLOCK_TIME_SIZE])
+{
+    clock_format(wall_us, out);
+    return wall_us ? out : NULL;
+}
+
 static void log_port(const struct port *port)
 {
     struct port_statistics now;
     char active[24], total[24], refused[24], retried[24], ready[24];
+    char until[CLOCK_TIME_SIZE], renewal[CLOCK_TIME_SIZE];
     port_read_statistics(port, &now);
     (void)snprintf(active, sizeof active, "%zu", now.active);
     (void)snprintf(total, sizeof total, "%" PRIu64, now.total);
@@ -345,7 +383,10 @@ static void log_port(const struct port *port)
     (void)snprintf(ready, sizeof ready, "%zu", now.ready);
     log_info("statistics", "tunnel", port_settings(port)->name, "listening",
              port_is_listening(port) ? "yes" : "no", "active", active, "total", total, "refused",
-             refused, "retried", retried, "ready", ready, NULL);
+             refused, "retried", retried, "ready", ready, "certificate_until",
+             when(now.identity.not_after_us, until), "renewal_at",
+             when(now.identity.renew_at_us, renewal), "identity_problem",
+             now.identity.problem[0] ? now.identity.problem : NULL, NULL);
 }
 
 void tunnel_service_log_statistics(const struct tunnel_service *service)
@@ -354,6 +395,24 @@ void tunnel_service_log_statistics(const struct tunnel_service *service)
         log_port(service->ports.items[i]);
     for (size_t i = 0; i < service->going.count; i++)
         log_port(service->going.items[i]);
+}
+
+/* What to worry about first. */
+static bool is_worse(const struct shared_status *left, const struct shared_status *right)
+{
+    if ((left->problem[0] != '\0') != (right->problem[0] != '\0'))
+        return left->problem[0] != '\0';
+    return left->not_after_us < right->not_after_us;
+}
+
+static void summarize_identities(const struct port_list *list, struct tunnel_service_summary *out)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct port_statistics now;
+        port_read_statistics(list->items[i], &now);
+        if (i == 0 || is_worse(&now.identity, &out->identity))
+            out->identity = now.identity;
+    }
 }
 
 static void count_active(const struct port_list *list, struct tunnel_service_summary *out)
@@ -371,6 +430,7 @@ void tunnel_service_summarize(const struct tunnel_service *service,
     *out = (struct tunnel_service_summary){.tunnels = service->ports.count};
     for (size_t i = 0; i < service->ports.count; i++)
         out->listening += port_is_listening(service->ports.items[i]);
+    summarize_identities(&service->ports, out);
     count_active(&service->ports, out);
     count_active(&service->going, out);
     if (service->shared)

@@ -35,9 +35,14 @@
 struct tunnel_service;
 
 struct tunnel_service_events {
-    void (*ready)(void *owner);   /* all tunnels listen; once, may come from inside start */
+    /* All tunnels listen, and no first identity is on its way any more: it came, or why it did not
+     * is known. Once; may come from inside start. */
+    void (*ready)(void *owner);
     void (*stopped)(void *owner); /* nothing runs any more; once, from the loop or from inside drain
                                      and stop */
+    /* No tunnel has an identity, and none will get one before a person does something (a join token
+     * that is used up): the owner may as well stop. From the loop; NULL allowed. */
+    void (*hopeless)(void *owner, const struct error *err);
 };
 
 /* Starts all tunnels; what it needs of the configuration is copied. */
@@ -66,6 +71,8 @@ struct tunnel_service_summary {
     size_t listening;
     size_t connections; /* those of tunnels that a reload removed included */
     size_t ready;       /* TLS connections kept ready */
+    /* Of the identity to worry about first: one in trouble, or whose certificate ends first. */
+    struct shared_status identity;
 };
 
 void tunnel_service_summarize(const struct tunnel_service *service,

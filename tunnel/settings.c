@@ -19,7 +19,7 @@ static const struct config_field log_fields[] = {
      .fallback = "auto", .help = "auto: text on a terminal, JSON otherwise"},
 };
 
-static const struct config_table log_table = {CONFIG_TABLE(struct tunnel_log_settings, log_fields)};
+const struct config_table tunnel_log_table = {CONFIG_TABLE(struct tunnel_log_settings, log_fields)};
 
 static const struct config_field tunnel_fields[] = {
     {CONFIG_STRING_AT(struct tunnel_settings, name), .key = "name", .required = true,
@@ -37,6 +37,7 @@ static const struct config_field tunnel_fields[] = {
      .help = "which of the proxy's databases is meant"},
     {CONFIG_PATH_AT(struct tunnel_settings, identity), .key = "identity", .required = true,
      .help = "directory with cert.pem, key.pem and ca.pem; read again when they change"},
+    ENROLMENT_FIELDS(struct tunnel_settings, enrolment),
     {CONFIG_UNSIGNED_AT(struct tunnel_settings, ready_connections), .key = "ready_connections",
      .fallback = TUNNEL_DEFAULT_READY, .greatest = TUNNEL_READY_MAX,
      .help = "TLS connections kept open ahead of demand; 0: none"},
@@ -59,7 +60,10 @@ static const struct config_field root_fields[] = {
     {CONFIG_DURATION_AT(struct tunnel_config, drain_timeout_ms), .key = "drain_timeout",
      .fallback = TUNNEL_DEFAULT_DRAIN, .greatest = 86400000,
      .help = "how long running connections may go on after SIGTERM"},
-    {CONFIG_INLINE_AT(struct tunnel_config, log), .key = "log", .table = &log_table,
+    {CONFIG_INLINE_FLAG_AT(struct tunnel_config, authority, has_authority), .key = "authority",
+     .table = &enrolment_authority_table,
+     .help = "who issues and renews the identities of tunnels that name no authority"},
+    {CONFIG_INLINE_AT(struct tunnel_config, log), .key = "log", .table = &tunnel_log_table,
      .help = "the process log, on standard error"},
 };
 
@@ -144,8 +148,62 @@ static bool check_unique(const struct config *source, const struct tunnel_config
     return true;
 }
 
+/* Identities. */
+
+static bool unite(struct tunnel_config *config, size_t index, struct error *err)
+{
+    struct tunnel_settings *tunnel = &config->tunnels[index];
+    const char *key;
+    for (size_t i = 0; i < config->tunnel_count; i++) {
+        const struct tunnel_settings *other = &config->tunnels[i];
+        if (i != index && strcmp(other->identity, tunnel->identity) == 0 &&
+            !enrolment_agree(&tunnel->enrolment, &other->enrolment, &key))
+            return config_error(config->source, tunnel->place, key, err,
+                                "tunnel '%s' has the same identity and says otherwise",
+                                other->name);
+    }
+    return true;
+}
+
+static bool check_identities(struct tunnel_config *config, struct error *err)
+{
+    const struct enrolment_authority *otherwise = config->has_authority ? &config->authority : NULL;
+    for (size_t i = 0; i < config->tunnel_count; i++)
+        if (!unite(config, i, err))
+            return false;
+    for (size_t i = 0; i < config->tunnel_count; i++)
+        if (!enrolment_check(config->source, config->tunnels[i].place, otherwise,
+                             &config->tunnels[i].enrolment, err))
+            return false;
+    return !otherwise || enrolment_authority_check(config->source, &config->authority, err);
+}
+
+bool tunnel_config_take_token(struct tunnel_config *config, const struct join_token *token,
+                              struct error *err)
+{
+    const struct tunnel_settings *found = NULL;
+    for (size_t i = 0; i < config->tunnel_count; i++) {
+        const struct tunnel_settings *tunnel = &config->tunnels[i];
+        if (!enrolment_takes_token(&tunnel->enrolment))
+            continue;
+        if (found && strcmp(found->identity, tunnel->identity) != 0)
+            return error_set(err, ERROR_CONFIG,
+                             "a token is good for one join, and the tunnels '%s' and '%s' have two "
+                             "identities: give each a token in a file (join)",
+                             found->name, tunnel->name);
+        found = tunnel;
+    }
+    config->token = found ? token : NULL;
+    config->token_for = found;
+    return true;
+}
+
 static bool check_config(struct tunnel_config *config, struct error *err)
 {
+    if (!check_identities(config, err)) {
+        tunnel_config_release(config);
+        return false;
+    }
     for (size_t i = 0; i < config->tunnel_count; i++)
         if (!check_tunnel(config->source, &config->tunnels[i], err) ||
             !check_unique(config->source, config, i, err)) {
@@ -192,6 +250,19 @@ static bool parse_ready(const char *text, double *ready, struct error *err)
     return true;
 }
 
+static bool add_authority(cJSON *tunnel, const struct tunnel_flags *flags, struct error *err)
+{
+    if (!flags->authority)
+        return true;
+    cJSON *authority = cJSON_AddObjectToObject(tunnel, "authority");
+    if (!authority || !cJSON_AddStringToObject(authority, "address", flags->authority) ||
+        (flags->ca_pin && !cJSON_AddStringToObject(authority, "ca_pin", flags->ca_pin)) ||
+        (flags->authority_name &&
+         !cJSON_AddStringToObject(authority, "server_name", flags->authority_name)))
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    return true;
+}
+
 /* Flags become the configuration that they stand for, so that one set of rules judges both. */
 static bool add_flags(cJSON *tunnel, const struct tunnel_flags *flags, struct error *err)
 {
@@ -205,11 +276,16 @@ static bool add_flags(cJSON *tunnel, const struct tunnel_flags *flags, struct er
         {"database", flags->database},
         {"identity", flags->identity},
         {"server_name", flags->server_name},
+        {"join", flags->join},
+        {"bound_key", flags->bound_key},
+        {"bot", flags->bot},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].value && !cJSON_AddStringToObject(tunnel, rows[i].key, rows[i].value))
             return error_set(err, ERROR_MEMORY, "out of memory");
     double ready;
+    if (!add_authority(tunnel, flags, err))
+        return false;
     if (!flags->ready)
         return true;
     if (!parse_ready(flags->ready, &ready, err))
@@ -230,6 +306,12 @@ static bool check_flags(const struct tunnel_flags *flags, struct error *err)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!rows[i].value || rows[i].value[0] == '\0')
             return error_set(err, ERROR_CONFIG, "%s is missing (or give -c FILE)", rows[i].flag);
+    if (flags->join && join_token_looks_like(flags->join))
+        return join_token_refuse("--join", err);
+    bool joins = flags->ca_pin || flags->join || flags->bound_key || flags->authority_name;
+    if (joins && !flags->authority)
+        return error_set(err, ERROR_CONFIG,
+                         "--authority HOST:PORT is missing: who is to be joined?");
     return true;
 }
 
@@ -278,10 +360,13 @@ static const size_t text_members[] = {
     offsetof(struct tunnel_settings, mode_text),
 };
 
-#define TEXT_MEMBER_COUNT (sizeof text_members / sizeof *text_members)
+#define OWN_TEXTS         (sizeof text_members / sizeof *text_members)
+#define TEXT_MEMBER_COUNT (OWN_TEXTS + ENROLMENT_TEXTS)
 
 static const char **text_member(struct tunnel_settings *settings, size_t index)
 {
+    if (index >= OWN_TEXTS)
+        return enrolment_text(&settings->enrolment, (unsigned)(index - OWN_TEXTS));
     return (const char **)(void *)((char *)settings + text_members[index]);
 }
 
@@ -290,7 +375,7 @@ bool tunnel_settings_copy(const struct tunnel_settings *from, struct tunnel_sett
 {
     bool copied = true;
     *out = *from;
-    out->place = (struct config_place){0};
+    out->place = out->enrolment.authority.place = (struct config_place){0};
     for (size_t i = 0; i < TEXT_MEMBER_COUNT; i++) {
         const char **text = text_member(out, i);
         bool wanted = *text != NULL;

@@ -4,11 +4,15 @@
  * come to the same struct, so that both are checked by the same rules.
  *
  *     { "tunnels": [ { "name": "shop", "listen": "127.0.0.1:3306", "proxy": "proxy.internal:3308",
- *                      "database": "shop", "identity": "/var/lib/sallyport/ci-1" } ],
+ *                      "database": "shop", "identity": "/var/lib/sallyport/ci-1",
+ *                      "join": "/run/secrets/join-token" } ],
+ *       "authority": { "address": "authority.internal:3309", "ca_pin": "sha256:…" },
  *       "drain_timeout": "30s",
  *       "log": { "level": "info", "format": "auto" } }
  *
- * The reference is docs/tunnel.md.
+ * The authority at the top is for all tunnels that name none; what tunnels with one identity say
+ * about it must not differ, and may be said by one of them for all. The reference is
+ * docs/tunnel.md.
  */
 #ifndef SALLYPORT_TUNNEL_SETTINGS_H
 #define SALLYPORT_TUNNEL_SETTINGS_H
@@ -21,6 +25,8 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "identity/enrolment.h"
+#include "identity/join_token.h"
 
 /* Limits of one process. */
 #define TUNNEL_COUNT_MAX 1024
@@ -46,6 +52,7 @@ struct tunnel_settings {
     const char *database;
     const char *identity; /* directory with cert.pem, key.pem, ca.pem */
     const char *mode_text;
+    struct enrolment enrolment; /* how the identity is got */
     uint64_t ready_connections;
     uint64_t max_connections;
     int64_t connect_timeout_ms;
@@ -66,9 +73,19 @@ struct tunnel_config {
     struct tunnel_settings *tunnels;
     size_t tunnel_count;
     int64_t drain_timeout_ms;
+    struct enrolment_authority authority;
+    bool has_authority;
     struct tunnel_log_settings log;
     struct config *source; /* owns the text */
+
+    /* A token that came by standard input or the environment, and the identity that it is for: an
+     * entry of `tunnels`. NULL: none. */
+    const struct join_token *token;
+    const struct tunnel_settings *token_for;
 };
+
+/* What stands under "log". */
+extern const struct config_table tunnel_log_table;
 
 /* The top-level table, for the documentation's test. */
 extern const struct config_table tunnel_config_table;
@@ -80,6 +97,13 @@ bool tunnel_config_load(const char *path, struct tunnel_config *out, struct erro
 bool tunnel_config_load_text(const char *text, const char *directory, struct tunnel_config *out,
                              struct error *err) MUST_USE;
 
+/*
+ * Gives a token (borrowed) to the only identity that has an authority and no other way to join.
+ * ERROR_CONFIG when there are several; where there is none the token is not needed.
+ */
+bool tunnel_config_take_token(struct tunnel_config *config, const struct join_token *token,
+                              struct error *err) MUST_USE;
+
 /* What the command line can say. NULL: not given. */
 struct tunnel_flags {
     const char *proxy;
@@ -88,6 +112,12 @@ struct tunnel_flags {
     const char *identity;
     const char *ready;
     const char *server_name;
+    const char *authority;
+    const char *authority_name;
+    const char *ca_pin;
+    const char *join; /* not "-", which the caller reads himself */
+    const char *bound_key;
+    const char *bot;
     const char *log_level; /* goes on top of a file too */
 };
 

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "tests/unit/tunnel_support.h"
-#include "tunnel/backoff.h"
 #include "tunnel/pool.h"
 
 struct bench {
@@ -325,28 +324,4 @@ Test(tunnel_pool, is_told_apart_by_all_that_matters)
     cr_assert_not(pool_matches(bench.pool, &bench.world.proxy, "localhos", bench.credentials));
     cr_assert_not(pool_matches(bench.pool, &bench.world.proxy, "localhost", NULL));
     bench_close(&bench);
-}
-
-Test(tunnel_backoff, doubles_to_its_limit_and_starts_over)
-{
-    struct backoff backoff = {.least_ms = 100, .most_ms = 1000};
-    uint32_t steps[] = {100, 200, 400, 800, 1000, 1000};
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        uint32_t pause = backoff_fail(&backoff);
-        cr_assert(pause >= steps[i] / 2 && pause <= steps[i], "%zu: %u", i, pause);
-    }
-    backoff_reset(&backoff);
-    cr_assert_leq(backoff_fail(&backoff), 100);
-}
-
-Test(tunnel_backoff, spreads)
-{
-    uint32_t least = UINT32_MAX, most = 0;
-    for (int i = 0; i < 1000; i++) {
-        uint32_t value = backoff_jitter(1000, 200);
-        least = value < least ? value : least;
-        most = value > most ? value : most;
-    }
-    cr_assert(least >= 800 && most <= 1200);
-    cr_assert(least < 900 && most > 1100, "%u to %u", least, most);
 }

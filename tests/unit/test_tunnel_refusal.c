@@ -89,3 +89,32 @@ Test(tunnel_refusal, is_an_err_packet_that_always_fits)
     cr_assert_eq(read.code, 1040);
     cr_assert_str_eq(read.sqlstate, "08004");
 }
+
+static struct error heard(const void *data, size_t length)
+{
+    struct error err = {0};
+    refusal_read(data, length, &err);
+    return err;
+}
+
+Test(tunnel_refusal, reads_the_proxys_own)
+{
+    uint8_t room[REFUSAL_PACKET_MAX];
+    struct buffer out;
+    buffer_init_fixed(&out, room, sizeof room);
+    cr_assert(
+        packet_err_append(&out, 0, 1045, "28000", "sallyport: bot ci-1 is locked: INC-42", NULL));
+    struct error err = heard(buffer_bytes(&out), buffer_length(&out));
+    cr_assert_eq(err.code, ERROR_DENIED);
+    cr_assert_str_eq(err.message, "the proxy says: bot ci-1 is locked: INC-42");
+    for (size_t length = 0; length < buffer_length(&out); length++)
+        cr_assert_eq(heard(buffer_bytes(&out), length).code, ERROR_MALFORMED);
+}
+
+Test(tunnel_refusal, takes_nothing_else_for_the_proxys)
+{
+    cr_assert_not_null(strstr(heard("early", 5).message, "is it a Sallyport proxy?"));
+    cr_assert_eq(heard("SSH-2.0-OpenSSH_9\r\n", 19).code, ERROR_MALFORMED);
+    cr_assert_eq(heard("\1\0\0\0\12", 5).code, ERROR_MALFORMED, "a greeting's first byte");
+    cr_assert_eq(heard("\377\377\377\0\377", 5).code, ERROR_MALFORMED, "a packet without end");
+}

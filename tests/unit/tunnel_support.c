@@ -22,7 +22,7 @@ struct session {
     bool greeted;
 };
 
-static const char *const alpn[] = {TLS_ALPN_MYSQL, NULL};
+static const char *const alpn[] = {TLS_ALPN_MYSQL, TLS_ALPN_CONTROL, NULL};
 
 /* The proxy. */
 
@@ -34,9 +34,27 @@ static void session_closed(struct stream *stream, void *owner)
     free(session);
 }
 
+/* A connection of another protocol: it is somebody else's from now on, or closed. */
+static void hand_over(struct session *session, struct stream *stream)
+{
+    struct world *world = session->world;
+    if (!world->control) {
+        stream_close(stream, 0);
+        return;
+    }
+    list_remove(&session->node);
+    free(session);
+    world->control(world->control_owner, stream);
+}
+
 static void session_secured(struct stream *stream, void *owner)
 {
     struct session *session = owner;
+    const char *protocol = stream_alpn(stream);
+    if (protocol && strcmp(protocol, TLS_ALPN_CONTROL) == 0) {
+        hand_over(session, stream);
+        return;
+    }
     session->world->handshakes++;
     if (session->world->mode == PROXY_CLOSE_AT_HANDSHAKE)
         stream_close(stream, 100);

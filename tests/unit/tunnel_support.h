@@ -37,6 +37,9 @@ struct world {
     struct address proxy; /* where it listens */
     enum proxy_mode mode;
     struct list sessions;
+    /* Who gets connections of the control protocol; NULL: the proxy does not speak it. */
+    void (*control)(void *owner, struct stream *stream);
+    void *control_owner;
     int accepted, handshakes, hellos, failures;
     struct hello last;
     int descriptors; /* open before it all */
