@@ -2,9 +2,11 @@
 #include "cli/check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/config_option.h"
 #include "cli/exit.h"
+#include "proxy/keeper.h"
 #include "proxy/snapshot.h"
 
 static const char usage[] = "usage: sallyport check -c FILE\n"
@@ -25,6 +27,14 @@ static void print_summary(const char *file, const struct settings *settings)
            settings->mapping_count == 1 ? "" : "s");
 }
 
+/* A proxy whose authority is elsewhere needs a certificate, or what gets it one. */
+static bool can_join(const struct snapshot *snapshot, struct error *err)
+{
+    const struct proxy_settings *proxy = &snapshot->settings.proxy;
+    return !proxy->has_authority || keeper_check(snapshot->config, proxy->name, &proxy->authority,
+                                                 getenv(JOIN_TOKEN_VARIABLE) != NULL, err);
+}
+
 int cli_check(int argc, char **argv)
 {
     const char *file;
@@ -33,9 +43,11 @@ int cli_check(int argc, char **argv)
     struct error err = {0};
     if (!config_option(argc, argv, usage, &file, &code))
         return code;
-    if (!snapshot_create(file, &snapshot, &err))
+    if (!snapshot_create(file, NULL, &snapshot, &err))
         return exit_with(&err);
-    print_summary(file, &snapshot->settings);
+    bool good = can_join(snapshot, &err);
+    if (good)
+        print_summary(file, &snapshot->settings);
     snapshot_unref(snapshot);
-    return EXIT_DONE;
+    return good ? EXIT_DONE : exit_with(&err);
 }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/suggest.h"
 #include "base/utf8.h"
+#include "cli/db_authority.h"
 #include "cli/db_show.h"
 #include "cli/exit.h"
 #include "cli/terminal.h"
@@ -24,7 +25,9 @@ static const char usage[] =
     "would,\n"
     "and says what it finds: server, TLS, certificates, accounts, clock, and the capabilities "
     "that\n"
-    "the proxy does not pass on. Needs no running proxy, and changes nothing.\n"
+    "the proxy does not pass on. Needs no running proxy, and changes nothing. Where the authority\n"
+    "mints the certificates, it is asked for some: at its own machine as its administrator, at a\n"
+    "proxy's as that proxy.\n"
     "\n"
     "  -c, --config FILE     the configuration of `sallyport serve`\n"
     "  -u, --user USER       log in as this MySQL account; may be given more than once. Default:\n"
@@ -162,14 +165,15 @@ static int run(const struct command *command, struct snapshot *snapshot,
 
 static int unknown_database(const struct snapshot *snapshot, const char *name)
 {
+    const char *also = snapshot->provision ? ", and the authority has none" : "";
     struct suggestion nearest = suggestion_for(name);
     for (size_t i = 0; i < snapshot->database_count; i++)
         suggestion_try(&nearest, snapshot->databases[i].name);
     if (nearest.name)
-        return exit_usage(COMMAND,
-                          "there is no database \"%s\" in the configuration: did you mean \"%s\"?",
-                          name, nearest.name);
-    return exit_usage(COMMAND, "there is no database \"%s\" in the configuration", name);
+        return exit_usage(
+            COMMAND, "there is no database \"%s\" in the configuration%s: did you mean \"%s\"?",
+            name, also, nearest.name);
+    return exit_usage(COMMAND, "there is no database \"%s\" in the configuration%s", name, also);
 }
 
 static int choose_users(const struct command *command, const struct snapshot *snapshot,
@@ -188,26 +192,115 @@ static int choose_users(const struct command *command, const struct snapshot *sn
         target->database->name);
 }
 
-static int check(const struct command *command, struct snapshot *snapshot)
+/* --- databases --- */
+
+/* What is checked, of one snapshot. */
+struct chosen {
+    struct preflight_target *targets;
+    size_t count;
+};
+
+static int choose(const struct command *command, const struct snapshot *snapshot,
+                  struct chosen *out)
 {
+    struct error err = {0};
     const struct database *only = NULL;
+    *out = (struct chosen){0};
     if (command->name && !(only = snapshot_database(snapshot, command->name)))
         return unknown_database(snapshot, command->name);
     size_t count = only ? 1 : snapshot->database_count;
-    struct preflight_target *targets = calloc(count, sizeof *targets);
-    struct error err = {0};
-    if (!targets) {
+    out->targets = calloc(count + 1, sizeof *out->targets);
+    if (!out->targets) {
         error_set(&err, ERROR_MEMORY, "out of memory");
         return exit_with(&err);
     }
+    out->count = count;
     int code = EXIT_DONE;
     for (size_t i = 0; code == EXIT_DONE && i < count; i++) {
-        targets[i].database = only ? only : &snapshot->databases[i];
-        code = choose_users(command, snapshot, &targets[i]);
+        out->targets[i].database = only ? only : &snapshot->databases[i];
+        code = choose_users(command, snapshot, &out->targets[i]);
     }
+    return code;
+}
+
+static int check(const struct command *command, struct snapshot *snapshot,
+                 const struct db_authority *from)
+{
+    struct chosen chosen;
+    int code = choose(command, snapshot, &chosen);
+    for (size_t i = 0; i < chosen.count; i++) {
+        struct preflight_target *target = &chosen.targets[i];
+        for (size_t j = 0; j < target->account_count && !target->database->tls; j++)
+            target->accounts[j].refusal = db_authority_refusal(from, target->accounts[j].user);
+    }
+    if (code == EXIT_DONE && chosen.count == 0)
+        code = exit_usage(COMMAND, "there is no database to check: neither the configuration nor "
+                                   "the authority has one");
     if (code == EXIT_DONE)
-        code = run(command, snapshot, targets, count);
-    free(targets);
+        code = run(command, snapshot, chosen.targets, chosen.count);
+    free(chosen.targets);
+    return code;
+}
+
+/* --- with an authority --- */
+
+/* Certificates for all that will be tried and has none of its own. */
+static int mint_all(const struct command *command, const struct snapshot *snapshot,
+                    struct db_authority *from)
+{
+    struct chosen chosen;
+    struct error err = {0};
+    int code = choose(command, snapshot, &chosen);
+    for (size_t i = 0; i < chosen.count && code == EXIT_DONE; i++) {
+        const struct preflight_target *target = &chosen.targets[i];
+        for (size_t j = 0; j < target->account_count && !target->database->tls && code == EXIT_DONE;
+             j++)
+            if (!db_authority_mint(from, target->accounts[j].user, &err))
+                code = exit_with(&err);
+    }
+    free(chosen.targets);
+    return code;
+}
+
+static int check_with_state(const struct command *command, struct snapshot *snapshot,
+                            struct db_authority *from)
+{
+    struct snapshot *complete;
+    struct error err = {0};
+    int code = mint_all(command, snapshot, from);
+    if (code != EXIT_DONE)
+        return code;
+    if (!db_authority_provide(from, snapshot, &complete, &err))
+        return exit_with(&err);
+    code = check(command, complete, from);
+    snapshot_unref(complete);
+    return code;
+}
+
+/* Whether the file alone says how to log in to what is to be checked. */
+static bool needs_no_authority(const struct command *command, const struct snapshot *alone)
+{
+    const struct database *only = command->name ? snapshot_database(alone, command->name) : NULL;
+    return only && only->tls;
+}
+
+static int check_with_authority(const struct command *command, struct snapshot *alone)
+{
+    struct db_authority from = {0};
+    struct snapshot *with_state;
+    struct error err = {0};
+    int code;
+    if (db_authority_begin(&from, command->config, alone, &with_state, &err)) {
+        code = check_with_state(command, with_state, &from);
+        snapshot_unref(with_state);
+    } else if (needs_no_authority(command, alone)) {
+        log_warning("the authority was not asked, so its roles and locks are not known here",
+                    "error", err.message, NULL);
+        code = check(command, alone, &from);
+    } else {
+        code = exit_with(&err);
+    }
+    db_authority_release(&from);
     return code;
 }
 
@@ -226,10 +319,13 @@ int cli_db(int argc, char **argv)
     code = terminal_output(COMMAND, command.output, &command.json);
     if (code != EXIT_DONE)
         return code;
-    if (!snapshot_create(command.config, &snapshot, &err))
+    if (!snapshot_create(command.config, NULL, &snapshot, &err))
         return exit_with(&err);
     log_configure(snapshot->settings.log.level, snapshot->settings.log.format);
-    code = check(&command, snapshot);
+    if (snapshot->settings.has_authority || settings_follow_authority(&snapshot->settings))
+        code = check_with_authority(&command, snapshot);
+    else
+        code = check(&command, snapshot, NULL);
     snapshot_unref(snapshot);
     return code;
 }

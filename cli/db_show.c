@@ -24,7 +24,7 @@ static bool is_told(const struct db_summary *summary, const struct preflight_war
 {
     for (size_t i = 0; i < summary->warning_count; i++)
         if (strcmp(summary->warnings[i].kind, warning->kind) == 0 &&
-            (strcmp(warning->kind, "no_require_subject") != 0 ||
+            (strncmp(warning->kind, "no_require_", strlen("no_require_")) != 0 ||
              strcmp(summary->warnings[i].message, warning->message) == 0))
             return true;
     return false;
@@ -34,21 +34,34 @@ static void add_warnings(const struct db_show *show, const struct preflight_acco
                          struct db_summary *summary)
 {
     struct preflight_warning found[PREFLIGHT_WARNINGS_MAX];
-    size_t count = preflight_warnings(account->facts, account->user, summary->own_not_after_us,
-                                      show->now_us, found);
+    /* A minted one is always near its end, and renewed before. */
+    int64_t own_until_us = summary->minted ? 0 : summary->own_not_after_us;
+    size_t count =
+        preflight_warnings(account->facts, account->user, own_until_us, show->now_us, found);
     for (size_t i = 0; i < count; i++)
         if (summary->warning_count < DB_SHOW_WARNINGS_MAX && !is_told(summary, &found[i]))
             summary->warnings[summary->warning_count++] = found[i];
+}
+
+/* NULL: nothing was minted. */
+static void note_own(const struct tls_context *tls, struct db_summary *out)
+{
+    out->own_subject[0] = out->own_issuer[0] = '\0';
+    out->own_not_after_us = 0;
+    if (!tls)
+        return;
+    diagnose_own_subject(tls, out->own_subject);
+    diagnose_own_issuer(tls, out->own_issuer);
+    out->own_not_after_us = tls_context_not_after_us(tls);
 }
 
 void db_summary_make(const struct db_show *show, const struct preflight_target *target,
                      struct db_summary *out)
 {
     memset(out, 0, sizeof *out);
-    const struct tls_context *tls = target->database->tls;
-    diagnose_own_subject(tls, out->own_subject);
-    diagnose_own_issuer(tls, out->own_issuer);
-    out->own_not_after_us = tls_context_not_after_us(tls);
+    out->minted = !target->database->tls;
+    if (!out->minted)
+        note_own(target->database->tls, out);
     address_format(&target->database->address, out->address);
     for (size_t i = 0; i < target->account_count; i++) {
         const struct preflight_account *account = &target->accounts[i];
@@ -57,8 +70,11 @@ void db_summary_make(const struct db_show *show, const struct preflight_target *
         out->tried++;
         out->failed += account->facts->fault != PROBE_FAULT_NONE;
         add_warnings(show, account, out);
-        if (!out->server || progress(account->facts) > progress(out->server))
-            out->server = account->facts;
+        if (out->server && progress(account->facts) <= progress(out->server))
+            continue;
+        out->server = account->facts;
+        if (out->minted)
+            note_own(database_tls(target->database, account->user), out);
     }
 }
 
@@ -66,11 +82,20 @@ void db_summary_advice(const struct db_show *show, const struct preflight_target
                        const struct db_summary *summary, const struct preflight_account *account,
                        char *out, size_t size)
 {
+    const struct tls_context *tls = database_tls(target->database, account->user);
+    char subject[DIAGNOSE_TEXT_SIZE] = "";
+    char issuer[DIAGNOSE_TEXT_SIZE] = "";
+    if (tls) {
+        diagnose_own_subject(tls, subject);
+        diagnose_own_issuer(tls, issuer);
+    }
     const struct probe_fault_place place = {.user = account->user,
                                             .schema = show->schema,
                                             .server_name = target->database->server_name,
-                                            .subject = summary->own_subject,
-                                            .issuer = summary->own_issuer};
+                                            .subject = subject,
+                                            .issuer = issuer,
+                                            .minted = summary->minted,
+                                            .authority_ca = target->database->shares_minted};
     probe_fault_advice(account->facts->fault, &place, out, size);
     out[utf8_prefix(out, strlen(out))] = '\0'; /* it may have been cut in a character */
 }

@@ -42,7 +42,8 @@ struct db_summary {
     size_t tried;
     struct preflight_warning warnings[DB_SHOW_WARNINGS_MAX];
     size_t warning_count;
-    char own_subject[DIAGNOSE_TEXT_SIZE];
+    bool minted;                          /* each account has a certificate of its own */
+    char own_subject[DIAGNOSE_TEXT_SIZE]; /* of the account that came furthest, and these */
     char own_issuer[DIAGNOSE_TEXT_SIZE];
     int64_t own_not_after_us;
     char address[ADDRESS_TEXT_SIZE]; /* as it is configured */

@@ -97,12 +97,19 @@ static void put_tls(struct json_object *line, const struct db_show *show,
         put_end(&server, facts->server.not_after_us, show->now_us);
         json_end(&server);
     }
+    if (summary->own_subject[0] == '\0') {
+        json_end(&tls);
+        return;
+    }
     struct json_object own = json_field_object(&tls, "own_certificate");
     json_field_string(&own, "subject", summary->own_subject);
     json_field_string(&own, "issuer", summary->own_issuer);
+    if (summary->minted)
+        json_field_bool(&own, "minted", true);
     put_end(&own, summary->own_not_after_us, show->now_us);
     put_answer(&own, "asked_for", facts->asks_certificate);
-    if (facts->accepted || facts->fault == PROBE_FAULT_OWN_CERTIFICATE)
+    if (facts->accepted || facts->fault == PROBE_FAULT_OWN_CERTIFICATE ||
+        facts->fault == PROBE_FAULT_OWN_TIME)
         json_field_bool(&own, "accepted", facts->accepted && facts->asks_certificate != PROBE_NO);
     json_end(&own);
     json_end(&tls);

@@ -195,14 +195,17 @@ static void put_certificates(struct page *page, const struct db_summary *summary
     if (until[0])
         put_row(page, "", NULL, "%s", until);
     const char *verdict = "";
-    if (facts->fault == PROBE_FAULT_OWN_CERTIFICATE)
+    if (facts->fault == PROBE_FAULT_OWN_CERTIFICATE || facts->fault == PROBE_FAULT_OWN_TIME)
         verdict = ", refused";
     else if (facts->accepted)
         verdict = facts->asks_certificate == PROBE_NO ? ", not asked for" : ", accepted";
+    if (summary->own_subject[0] == '\0')
+        return; /* nothing was minted */
     print_end(summary->own_not_after_us, page->show->now_us, until, sizeof until);
     put_row(page, "our cert", COLOUR_DIM, "%s, issued by %s%s", summary->own_subject,
             summary->own_issuer, verdict);
-    put_row(page, "", NULL, "%s", until);
+    put_row(page, "", NULL, "%s",
+            summary->minted ? "minted by the authority for this account alone" : until);
 }
 
 static void put_clock(struct page *page, const struct probe_facts *facts)

@@ -4,10 +4,19 @@
 
 #include "base/suggest.h"
 #include "cli/audit.h"
+#include "cli/bot.h"
+#include "cli/ca.h"
 #include "cli/check.h"
+#include "cli/database.h"
 #include "cli/db.h"
 #include "cli/exit.h"
+#include "cli/identity.h"
+#include "cli/instance.h"
+#include "cli/lock.h"
+#include "cli/proxy.h"
+#include "cli/role.h"
 #include "cli/serve.h"
+#include "cli/token.h"
 #include "cli/tunnel.h"
 #include "cli/version.h"
 
@@ -15,8 +24,22 @@ static const struct subcommand {
     const char *name;
     int (*run)(int argc, char **argv);
 } subcommands[] = {
-    {"serve", cli_serve}, {"tunnel", cli_tunnel}, {"check", cli_check},
-    {"db", cli_db},       {"audit", cli_audit},   {"version", cli_version},
+    {"serve", cli_serve},
+    {"tunnel", cli_tunnel},
+    {"check", cli_check},
+    {"db", cli_db},
+    {"audit", cli_audit},
+    {"version", cli_version},
+    {"bot", cli_bot},
+    {"token", cli_token},
+    {"role", cli_role},
+    {"lock", cli_lock},
+    {"ca", cli_ca},
+    {"identity", cli_identity},
+    {"proxy", cli_proxy},
+    {"instance", cli_instance},
+    {"database", cli_database},
+    {"mapping", cli_mapping},
 };
 
 static const char usage[] =
@@ -25,12 +48,24 @@ static const char usage[] =
     "Gives every bot an identity of its own on the way to MySQL and "
     "MariaDB, and records every query.\n"
     "\n"
-    "  serve    run the proxy that a configuration file describes\n"
+    "  serve    run the proxy, the authority or both, as a configuration file says\n"
     "  tunnel   the bot's side: local ports that lead to a database\n"
+    "  identity the bot's side: certificate files for other programs\n"
     "  check    validate a configuration file\n"
     "  db       log in to the databases as the proxy would, and say what is wrong\n"
     "  audit    read the audit log\n"
     "  version  print the version\n"
+    "\n"
+    "Administer a running authority:\n"
+    "  bot      who may join, and with which roles\n"
+    "  instance where bots run\n"
+    "  proxy    the proxies that have joined\n"
+    "  token    join tokens for bots and proxies\n"
+    "  role     roles; brings databases and mappings, too\n"
+    "  database the databases that all proxies are told of\n"
+    "  mapping  which certificates of other CAs hold which roles\n"
+    "  lock     who and what is locked out\n"
+    "  ca       certificate authorities, and certificates for databases\n"
     "\n"
     "`sallyport COMMAND --help` says more. Exit codes: 0 done, 1 it "
     "failed, 2 usage or configuration.\n";

@@ -8,7 +8,9 @@
 static const char usage[] =
     "usage: sallyport serve -c FILE\n"
     "\n"
-    "Runs the proxy that FILE describes (docs/configuration.md), in the foreground.\n"
+    "Runs what FILE configures (docs/configuration.md), in the foreground: the proxy, the "
+    "authority,\n"
+    "or both.\n"
     "\n"
     "  -c, --config FILE  configuration, JSON that may hold comments\n"
     "  -h, --help         this text\n"

@@ -7,9 +7,13 @@
 
 #define MINIMAL "{\"version\":1,\"database\":\"shop\"}"
 
+#define FAMILY "001fff000000000000000000000000a9"
+
 static struct hello example(void)
 {
     struct hello hello = {.database = "shop",
+                          .has_family = true,
+                          .family = {0x00, 0x1f, 0xff, [15] = 0xa9},
                           .local = {.address = "127.0.0.1:51234",
                                     .executable = "/usr/bin/php8.2",
                                     .has_uid = true,
@@ -75,6 +79,8 @@ Test(hello, comes_back_as_it_was_sent)
     cr_assert_eq(got.local.uid, 1000);
     cr_assert_eq(got.local.gid, UINT32_MAX);
     cr_assert_eq(got.local.pid, 4711);
+    cr_assert(got.has_family);
+    cr_assert_arr_eq(got.family, sent.family, sizeof got.family);
     buffer_release(&out);
 }
 
@@ -82,9 +88,9 @@ Test(hello, is_written_as_documented)
 {
     struct hello sent = example();
     struct buffer out;
-    static const char json[] =
-        "{\"version\":1,\"database\":\"shop\",\"local\":{\"address\":\"127.0.0.1:51234\","
-        "\"uid\":1000,\"gid\":4294967295,\"pid\":4711,\"executable\":\"/usr/bin/php8.2\"}}";
+    static const char json[] = "{\"version\":1,\"database\":\"shop\",\"family\":\"" FAMILY "\","
+                               "\"local\":{\"address\":\"127.0.0.1:51234\",\"uid\":1000,\"gid\":"
+                               "4294967295,\"pid\":4711,\"executable\":\"/usr/bin/php8.2\"}}";
     buffer_init(&out, HELLO_FRAME_MAX);
     cr_assert(hello_append(&out, &sent, NULL));
     cr_assert_eq(buffer_length(&out), HELLO_HEADER_SIZE + strlen(json));
@@ -187,6 +193,46 @@ Test(hello, needs_neither_local_nor_its_keys)
     takes("{\"version\":1,\"database\":\"shop\",\"local\":{}}", &got);
     takes(" { \"database\" : \"sh\\u00f6p\" , \"version\" : 1.0 } ", &got);
     cr_assert_str_eq(got.database, "sh\xc3\xb6p");
+}
+
+static void family_refused(const char *value, const char *word)
+{
+    char json[256];
+    (void)snprintf(json, sizeof json, "{\"version\":1,\"database\":\"shop\",\"family\":%s}", value);
+    refuses(json, word);
+}
+
+Test(hello, needs_no_family_but_takes_no_other_form)
+{
+    static const char *const values[] = {
+        "\"\"",
+        "\"001fff000000000000000000000000a\"",
+        "\"001fff000000000000000000000000a90\"",
+        "\"001FFF000000000000000000000000A9\"",
+        "\"001fff000000000000000000000000ag\"",
+        "\"001fff00000000000000000000000 a9\"",
+        "\"001fff0000000000000000000000-0a9\"",
+        "\"001fff00000000000000000000000\u00e9\"",
+    };
+    struct hello got;
+    takes(MINIMAL, &got);
+    cr_assert_not(got.has_family);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        family_refused(values[i], "not 32 lower-case hexadecimal digits");
+    family_refused("null", "not a text");
+    family_refused("1", "not a text");
+    family_refused("\"" FAMILY "\",\"family\":\"" FAMILY "\"", "stands twice");
+}
+
+Test(hello, a_family_that_is_not_one_leaves_its_place_untouched)
+{
+    uint8_t out[HELLO_FAMILY_SIZE] = "untouched";
+    struct error err = {0};
+    cr_assert_not(hello_family_read("001fff000000000000000000000000aX", out, &err));
+    cr_assert_eq(err.code, ERROR_MALFORMED);
+    cr_assert_str_eq((const char *)out, "untouched");
+    cr_assert(hello_family_read(FAMILY, out, &err));
+    cr_assert_arr_eq(out, example().family, sizeof out);
 }
 
 Test(hello, ignores_what_a_newer_tunnel_adds)

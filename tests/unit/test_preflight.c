@@ -15,7 +15,10 @@ static struct probe_facts good_facts(void)
         .accepted = true,
         .secure_transport = PROBE_YES,
         .current_user = "reader@%",
-        .require = {.kind = REQUIRE_SPECIFIED, .subject = true, .text = "SUBJECT '/CN=a'"},
+        .require = {.kind = REQUIRE_SPECIFIED,
+                    .subject = true,
+                    .issuer = true,
+                    .text = "SUBJECT '/CN=a' AND ISSUER '/CN=b'"},
         .server = {.not_after_us = NOW + 100 * PREFLIGHT_DAY_US},
         .has_skew = true,
         .skew_us = 1000,
@@ -64,6 +67,15 @@ Test(preflight, warns_of_accounts_without_subject)
     expect_one(&facts, LONG_AWAY, "no_require_subject", "the account reader has");
     facts.require.kind = REQUIRE_UNKNOWN;
     cr_assert_eq(warnings_of(&facts, LONG_AWAY), 0, "what is not known is not made up");
+}
+
+Test(preflight, warns_of_accounts_without_issuer)
+{
+    struct probe_facts facts = good_facts();
+    facts.require.issuer = false;
+    expect_one(&facts, LONG_AWAY, "no_require_issuer", "any CA in the server's ssl_ca");
+    facts.accepted = false;
+    cr_assert_eq(warnings_of(&facts, LONG_AWAY), 0);
 }
 
 Test(preflight, warns_of_certificates_near_their_end)
