@@ -19,7 +19,9 @@ static void check_again(const struct hello *first)
             HELLO_COMPLETE ||
         consumed != buffer_length(&out))
         abort();
-    if (strcmp(first->database, second.database) != 0 ||
+    if (first->has_family != second.has_family ||
+        memcmp(first->family, second.family, sizeof first->family) != 0 ||
+        strcmp(first->database, second.database) != 0 ||
         strcmp(first->local.address, second.local.address) != 0 ||
         strcmp(first->local.executable, second.local.executable) != 0 ||
         first->local.has_uid != second.local.has_uid || first->local.uid != second.local.uid ||

@@ -17,6 +17,8 @@
 #include "base/log.h"
 #include "protocol/command.h"
 #include "protocol/packet.h"
+#include "proxy/announce.h"
+#include "proxy/authority_link.h"
 #include "proxy/relay.h"
 #include "proxy/session_internal.h"
 
@@ -166,6 +168,38 @@ void stream_loop_destroy(struct stream_loop *shared)
     (void)shared;
 }
 
+/* --- the authority: none is configured, so nobody asks --- */
+
+bool announce_adopt(struct worker *worker, struct stream *stream, struct error *err)
+{
+    (void)worker;
+    (void)stream;
+    return error_set(err, ERROR_STATE, "no authority is configured here");
+}
+
+void announce_close_all(struct worker *worker)
+{
+    (void)worker;
+}
+
+void authority_link_seen(struct authority_link *link, const char *serial)
+{
+    (void)link;
+    (void)serial;
+    abort();
+}
+
+bool authority_link_want_user(struct authority_link *link, const char *bot, const char *user,
+                              bool missing, struct error *err)
+{
+    (void)link;
+    (void)bot;
+    (void)user;
+    (void)missing;
+    (void)err;
+    abort();
+}
+
 /* --- the database's connection
  * --------------------------------------------------------------------
  */
@@ -185,6 +219,14 @@ static struct {
     unsigned intents, denied, sent, open, closings;
     bool full;
 } audit;
+
+void upstream_adopt(struct upstream *upstream, struct snapshot *snapshot, const struct database *of)
+{
+    (void)upstream;
+    (void)snapshot;
+    (void)of;
+    abort(); /* nothing is minted */
+}
 
 bool upstream_open(struct upstream_home *home, struct snapshot *snapshot, const struct database *of,
                    const struct upstream_events *events, void *owner, struct upstream **out,
