@@ -9,14 +9,17 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+# Its assertions are the tests' own: they are to show what they compared.
+pytest.register_assert_rewrite("harness.preflight")
 
 from harness import process  # noqa: E402
 from harness.certificates import Certificates  # noqa: E402
-from harness.clients import Clients  # noqa: E402
+from harness.clients import Clients, meets  # noqa: E402
 from harness.guest import Unavailable  # noqa: E402
 from harness.mariadb import MariaDB, MariaDB11  # noqa: E402
 from harness.mysql9 import MySQL9  # noqa: E402
 from harness.sallyport import BINARY, Proxy, Tunnel  # noqa: E402
+from harness.short_certificates import OwnAuthority  # noqa: E402
 from harness.stack import Stack  # noqa: E402
 
 SERVERS = {kind.name: kind for kind in (MariaDB, MariaDB11, MySQL9)}
@@ -34,10 +37,20 @@ def server_of(item):
     return item.callspec.params.get("server", "") if hasattr(item, "callspec") else ""
 
 
+def runs(item):
+    """Whether a test is for this build."""
+    folder = item.callspec.params.get("folder") if hasattr(item, "callspec") else None
+    return folder is None or not server_of(item) or meets(folder, server_of(item))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection_modifyitems(config, items):
     """With `-n 2 --dist loadgroup`: what shares one file's proxy and tunnels runs in one worker. The longest come first,
     so that no worker is left with one of them at the end while the other has nothing to do."""
+    left_out = [item for item in items if not runs(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if runs(item)]
     parallel = getattr(config.option, "loadgroup", False)
     for item in items if parallel else ():
         item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{server_of(item)}"))
@@ -107,6 +120,27 @@ def workspace():
     directory = process.temporary_directory()
     yield directory
     process.remove(directory)
+
+
+@pytest.fixture
+def own(certificates, workspace):
+    """A copy of the certificates with their CAs, for a test that issues some of its own."""
+    return OwnAuthority.copy(certificates, workspace / "own")
+
+
+@pytest.fixture
+def configured(workspace, certificates):
+    """configured(port, change=None): the file of a configuration whose database "shop" is at that port."""
+
+    def write(port, change=None, timeout="2s"):
+        def changed(configuration):
+            configuration["proxy"]["limits"] = {"upstream_timeout": timeout}
+            if change is not None:
+                change(configuration)
+
+        return Proxy(workspace, certificates, port, changed).configuration_file
+
+    return write
 
 
 @pytest.fixture

@@ -1,81 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sallyport db check`: what it finds at real servers, and that each failure is told apart and says what to do."""
+"""`sallyport db check`: what it finds at real servers, and that each failure is told apart and says what to do.
+Servers that a test plays are in test_db_check_played.py."""
 
 import datetime
 import fcntl
 import json
 import os
+import pathlib
 import pty
 import re
 import socket
 import struct
 import subprocess
 import termios
-import threading
-import time
 
 import pymysql
 import pytest
 
 from harness import process, wire
-from harness.database import READER_PASSWORD
-from harness.mariadb import MariaDB
-from harness.sallyport import BINARY, ENVIRONMENT, Proxy, command
-from harness.short_certificates import OwnAuthority
-from harness.wire import FakeUpstream
-
-LONE_USER = ["--user", "reader"]
-
-
-@pytest.fixture
-def configured(workspace, certificates):
-    """configured(port, change=None): the file of a configuration whose database "shop" is at that port."""
-
-    def write(port, change=None, timeout="2s"):
-        def changed(configuration):
-            configuration["proxy"]["limits"] = {"upstream_timeout": timeout}
-            if change is not None:
-                change(configuration)
-
-        return Proxy(workspace, certificates, port, changed).configuration_file
-
-    return write
-
-
-def check(file, *arguments, code):
-    """The objects that it prints as JSON; secrets are never among them."""
-    done = command("db", "check", "-c", file, "-o", "json", *arguments)
-    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
-    assert READER_PASSWORD not in done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def check_reader(file, *arguments, code=0):
-    (found,) = check(file, "shop", *LONE_USER, *arguments, code=code)
-    return found
-
-
-def failure(found):
-    """The failure of the only account, which says what to do."""
-    (account,) = found["accounts"]
-    assert found["result"] == account["result"] == "failed"
-    assert account["failure"]["message"] and account["failure"]["next"].endswith(".")
-    return account["failure"]
-
-
-def fails(file, kind, *arguments):
-    found = failure(check_reader(file, *arguments, code=1))
-    assert found["kind"] == kind, found
-    return found
-
-
-def warnings(found):
-    return {warning["kind"] for warning in found["warnings"]}
-
-
-def tls_of(configuration):
-    return configuration["databases"][0]["tls"]
-
+from harness.guest import Unavailable
+from harness.mariadb import MariaDB, MariaDB11
+from harness.mysql9 import MySQL9
+from harness.preflight import LONE_USER, check, check_reader, failure, fails, issue, tls_of, warnings
+from harness.sallyport import BINARY, ENVIRONMENT, command
 
 # --- real servers, as they should be
 
@@ -239,6 +186,96 @@ def test_warns_of_other_requirements(server, configured, certificates, clause):
         server.execute("DROP USER lax")
 
 
+def test_warns_of_an_account_without_issuer(server, configured, certificates):
+    subject = certificates.one_line("db-client.crt", "subject")
+    server.execute(f"CREATE USER lax REQUIRE SUBJECT '{subject}'")
+    try:
+        (found,) = check(configured(server.port), "--user", "lax", code=0)
+        assert warnings(found) == {"secure_transport_off", "no_require_issuer"}
+    finally:
+        server.execute("DROP USER lax")
+
+
+# --- clocks
+
+FAKETIME = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+def at_another_time(file, seconds, code):
+    """What the check prints whose clock differs by so much from the server's: it is our clock that is moved."""
+    if not FAKETIME:
+        pytest.skip("no libfaketime")
+    if b"__asan_init" in BINARY.read_bytes():
+        pytest.skip("libfaketime and AddressSanitizer do not go together")
+    done = subprocess.run(
+        [BINARY, "db", "check", "shop", "-c", file, *LONE_USER, "-o", "json"], capture_output=True, text=True,
+        timeout=30, env={**ENVIRONMENT, "LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": f"{seconds:+d}s",
+                         "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def backdated(own):
+    """backdated(change=None): trusts the server's CA by a certificate that begins ten days ago, and needs no CRL."""
+    issue(own, "db-server", "basicConstraints = critical,CA:TRUE\nkeyUsage = critical,keyCertSign,cRLSign\n",
+          None, datetime.timedelta(days=-10), datetime.timedelta(days=30), selfsign=True)
+    (own.directory / "short.crt").rename(own.directory / "old-ca.crt")
+
+    def changed(change=None):
+        def both(configuration):
+            if change is not None:
+                change(configuration)
+            tls_of(configuration)["ca"] = str(own["old-ca.crt"])
+            del configuration["proxy"]["tls"]["crl"]
+
+        return both
+
+    return changed
+
+
+@pytest.mark.parametrize("seconds, words", [(600, "600 seconds behind"), (-600, "600 seconds ahead of")])
+def test_clock_that_differs(server, backdated, configured, seconds, words):
+    found = at_another_time(configured(server.port, backdated()), seconds, code=0)
+    assert abs(found["server"]["clock_skew_us"] / 1e6 + seconds) < 3
+    assert "clock_skew" in warnings(found)
+    (text,) = [each["message"] for each in found["warnings"] if each["kind"] == "clock_skew"]
+    assert re.sub(r"59\d|60\d", "600", text).startswith(f"the server's clock is {words}"), text
+
+
+def test_our_clock_is_behind_the_servers_certificate(server, backdated, configured):
+    """Where it is not valid yet for us, the check says by how much."""
+    refused = failure(at_another_time(configured(server.port, backdated()), -86400 * 4, code=1))
+    assert refused["kind"] == "server_time" and "by our clock in 2 days: our clock is behind" in refused["message"]
+
+
+def issue_client(own, begin, end):
+    """The certificate that we show, valid between two times from now; returns a change of the configuration."""
+    issue(own, "db-client", "extendedKeyUsage = clientAuth\n", "/CN=sallyport-proxy", begin, end)
+
+    def change(configuration):
+        tls_of(configuration)["cert"] = str(own["short.crt"])
+
+    return change
+
+
+@pytest.mark.parametrize("ours, begin, end, words", [
+    (7200, 3600, 86400, "has been valid for 60 minutes: if the server's clock is behind ours"),
+    (0, 3600, 86400, "becomes valid in 59 minutes"),
+    (-5400, -7200, -3600, "the server's clock is ahead of ours"),
+    (0, -7200, -3600, "by our clock it ended 60 minutes ago"),
+], ids=["not yet valid there", "not yet valid", "expired there", "expired"])
+def test_our_certificate_out_of_its_time(server, own, backdated, configured, ours, begin, end, words):
+    """The server refuses it: by whose clock, and by how much."""
+    change = issue_client(own, datetime.timedelta(seconds=begin), datetime.timedelta(seconds=end))
+    found = at_another_time(configured(server.port, backdated(change)), ours, code=1)
+    refused = failure(found)
+    assert refused["kind"] == "own_time" and "NTP" in refused["next"], refused
+    assert words in refused["message"], refused["message"]
+    assert found["tls"]["own_certificate"]["accepted"] is False
+
+
 # --- real servers, with a fault
 
 
@@ -280,6 +317,14 @@ def special(file, *arguments):
 def test_wrong_subject(server, configured, account):
     account("REQUIRE SUBJECT '/CN=somebody else'")
     assert special(configured(server.port))["kind"] == "access"
+
+
+def test_wrong_issuer(server, configured, account, certificates):
+    subject = certificates.one_line("db-client.crt", "subject")
+    account(f"REQUIRE SUBJECT '{subject}' AND ISSUER '/CN=another CA'")
+    refused = special(configured(server.port))
+    assert refused["kind"] == "access"
+    assert f"ISSUER '{certificates.one_line('db-client.crt', 'issuer')}'" in refused["next"]
 
 
 def test_locked_account(server, configured, account):
@@ -362,11 +407,38 @@ def test_a_fault_of_an_account_is_its_own(server, configured):
     assert [account["result"] for account in found["accounts"]] == ["failed", "good"]
 
 
-@pytest.fixture(scope="module")
-def server_without_tls(certificates):
-    server = MariaDB(certificates, options=["--skip-ssl"]).start()
+def another(kind, certificates, *options):
+    """A server with more options than the run's own."""
+    try:
+        return kind(certificates, options=options).start()
+    except Unavailable as reason:
+        return pytest.skip(f"no {kind.name}: {reason}")
+
+
+@pytest.fixture(scope="module", params=[(MariaDB, "--skip-ssl"), (MariaDB11, "--skip-ssl"), (MySQL9, "--tls-version=")],
+                ids=lambda param: param[0].name)
+def server_without_tls(request, certificates):
+    kind, option = request.param
+    server = another(kind, certificates, option)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module", params=[MariaDB, MariaDB11, MySQL9], ids=lambda kind: kind.name)
+def server_without_ca(request, certificates):
+    class WithoutCa(request.param):
+        def options(self):
+            return [each for each in super().options() if not each.startswith("--ssl-ca=")]
+
+    server = another(WithoutCa, certificates)
+    yield server
+    server.stop()
+
+
+def test_server_that_knows_no_ca(server_without_ca, configured):
+    """Without ssl_ca a server asks for certificates all the same, and refuses each."""
+    refused = fails(configured(server_without_ca.port), "own_certificate")
+    assert "unknown CA" in refused["message"] and "ssl_ca" in refused["next"]
 
 
 def test_server_without_tls(server_without_tls, configured):
@@ -374,305 +446,6 @@ def test_server_without_tls(server_without_tls, configured):
     with server_without_tls.general_log() as log:
         fails(configured(server_without_tls.port), "no_tls")
         process.wait_until(lambda: any(b"sallyport_retired" in text for _, _, text in log()), "the retirement")
-
-
-# --- servers that a test plays
-
-
-@pytest.fixture
-def own(certificates, workspace):
-    return OwnAuthority.copy(certificates, workspace / "own")
-
-
-def issue_server(own, begin, end):
-    """A certificate for the database server's key, valid between two times from now."""
-    def at(delta):
-        moment = datetime.datetime.now(datetime.timezone.utc) + delta
-        return moment.strftime("%Y%m%d%H%M%SZ")
-
-    (own.directory / "san").write_text("subjectAltName = DNS:localhost\nextendedKeyUsage = serverAuth\n")
-    run = ["openssl", "req", "-new", "-key", "db-server.key", "-subj", "/CN=db-1", "-out", "short.req"]
-    subprocess.run(run, cwd=own.directory, check=True, capture_output=True)
-    (own.directory / "short.db").write_text("")
-    (own.directory / "short.conf").write_text(
-        "[ca]\ndefault_ca = own\n[own]\ndatabase = short.db\nrand_serial = yes\nnew_certs_dir = .\n"
-        "default_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n"
-    )
-    run = ["openssl", "ca", "-batch", "-notext", "-config", "short.conf", "-extfile", "san", "-in", "short.req",
-           "-cert", authority_file(own, "crt"), "-keyfile", authority_file(own, "key"), "-out", "short.crt",
-           "-startdate", at(begin), "-enddate", at(end)]
-    subprocess.run(run, cwd=own.directory, check=True, capture_output=True)
-    return ("short.crt", "db-server.key")
-
-
-def authority_file(own, suffix):
-    return str(own[f"db-server-ca.{suffix}"])
-
-
-def answer_as(answers):
-    """Answers the check's statements by words in them; others with one empty row."""
-
-    def answer(peer, statement):
-        for words, (columns, rows) in answers.items():
-            if words in statement:
-                peer.result_set(rows, columns)
-                return
-        peer.result_set([], ("a", "b"))
-
-    return answer
-
-
-def utc(seconds=0):
-    moment = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f").encode()
-
-
-ACCOUNT = {b"CURRENT_USER(), USER()": (("a", "b"), [(b"reader@%", b"reader@here")])}
-
-
-def serve(answers):
-    def script(peer):
-        peer.log_in()
-        peer.serve(answer_as(answers))
-
-    return script
-
-
-def test_skewed_clock(certificates, configured):
-    for seconds, word in ((3600, "ahead"), (-60, "behind")):
-        with FakeUpstream(certificates, serve({
-            **ACCOUNT, b"UTC_TIMESTAMP": (("a",), [(utc(seconds),)]),
-        })) as upstream:
-            found = check_reader(configured(upstream.port))
-        assert abs(found["server"]["clock_skew_us"] / 1e6 - seconds) < 2
-        assert "clock_skew" in warnings(found)
-        assert any(word in warning["message"] for warning in found["warnings"])
-
-
-def test_asks_and_leaves(certificates, configured):
-    with FakeUpstream(certificates, serve(ACCOUNT)) as upstream:
-        found = check_reader(configured(upstream.port))
-        process.wait_until(lambda: bytes([wire.QUIT]) in upstream.commands, "COM_QUIT")
-        assert upstream.connections == 1
-    # What the server does not tell is left out, not made up.
-    assert found["server"].keys() == {"vendor", "version"}
-    assert "require" not in found["accounts"][0]
-
-
-def test_old_server_tells_the_clause_in_its_grants(certificates, configured):
-    def answer(peer, statement):
-        if b"SHOW CREATE USER" in statement:
-            peer.send(wire.err_packet(1064, "You have an error in your SQL syntax", "42000"))
-        elif b"SHOW GRANTS" in statement:
-            peer.result_set([(b"GRANT USAGE ON *.* TO 'reader'@'%' IDENTIFIED BY PASSWORD '*0' REQUIRE X509",)])
-        else:
-            answer_as(ACCOUNT)(peer, statement)
-
-    def script(peer):
-        peer.log_in()
-        peer.serve(answer)
-
-    with FakeUpstream(certificates, script) as upstream:
-        found = check_reader(configured(upstream.port))
-    assert found["accounts"][0]["require"] == "X509"
-
-
-@pytest.mark.parametrize("days, kind", [(3, "warning"), (-1, "failure")])
-def test_server_certificate_near_or_past_its_end(own, configured, days, kind):
-    certificate = issue_server(own, datetime.timedelta(days=-30), datetime.timedelta(days=days, hours=1))
-    with FakeUpstream(own, serve(ACCOUNT), certificate) as upstream:
-        if kind == "failure":
-            assert "expired" in fails(configured(upstream.port), "server_time")["message"]
-        else:
-            found = check_reader(configured(upstream.port))
-            assert warnings(found) == {"server_certificate_expires"}
-            assert found["tls"]["server_certificate"]["days_left"] == days
-
-
-def test_server_certificate_of_tomorrow(own, configured):
-    certificate = issue_server(own, datetime.timedelta(days=1), datetime.timedelta(days=30))
-    with FakeUpstream(own, serve(ACCOUNT), certificate) as upstream:
-        fails(configured(upstream.port), "server_time")
-
-
-def test_accepts_and_says_nothing(certificates, configured):
-    with FakeUpstream(certificates, lambda peer: threading.Event().wait(8)) as upstream:
-        began = time.monotonic()
-        fails(configured(upstream.port, timeout="1s"), "silent")
-        assert time.monotonic() - began < 4
-
-
-@pytest.mark.parametrize("stage", ["greeting", "TLS", "login", "statement"])
-def test_stops_answering(certificates, configured, stage):
-    def script(peer):
-        peer.greet()
-        if stage != "greeting":
-            peer.start_tls()
-        if stage in ("login", "statement"):
-            peer.read_login()
-        if stage == "statement":
-            peer.send(wire.ok_packet())
-        threading.Event().wait(8)
-
-    with FakeUpstream(certificates, script) as upstream:
-        began = time.monotonic()
-        fails(configured(upstream.port, timeout="1s"), "timeout")
-        assert time.monotonic() - began < 4
-
-
-@pytest.mark.parametrize("greeting", [
-    b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"\0\0\0\0",
-    b"\xff\xff\xff\x00" + bytes(1000), b"",
-], ids=["HTTP", "SSH", "empty packet", "16 MiB", "nothing"])
-def test_not_mysql(certificates, configured, greeting):
-    with FakeUpstream(certificates, lambda peer: peer.send_raw(greeting)) as upstream:
-        fails(configured(upstream.port), "not_mysql")
-
-
-def test_too_old(certificates, configured):
-    with FakeUpstream(certificates, lambda peer: peer.send(b"\x09" + b"3.20.1\0", sequence=0)) as upstream:
-        fails(configured(upstream.port), "old_server")
-
-
-def test_greets_without_tls(certificates, configured):
-    done = threading.Event()
-    users = []
-
-    def script(peer):
-        peer.greet(flags=wire.SERVER_FLAGS & ~wire.SSL)
-        peer.read_login()
-        users.append(peer.user)
-        peer.send(wire.err_packet(1045, "Access denied", "28000"))
-        done.set()
-
-    with FakeUpstream(certificates, script) as upstream:
-        fails(configured(upstream.port), "no_tls")
-        assert done.wait(5) and users == ["sallyport_retired"]
-
-
-@pytest.mark.parametrize("code, kind", [
-    (1129, "host_blocked"), (1130, "host_not_allowed"), (1040, "too_many_connections"), (3032, "server_error"),
-])
-@pytest.mark.parametrize("marked", [True, False], ids=["with SQLSTATE", "without"])
-def test_refuses_instead_of_greeting(certificates, configured, code, kind, marked):
-    packet = wire.err_packet(code, "says no") if marked else b"\xff" + struct.pack("<H", code) + b"says no"
-    with FakeUpstream(certificates, lambda peer: peer.send(packet, sequence=0)) as upstream:
-        found = fails(configured(upstream.port), kind)
-    assert found["code"] == code and found["message"] == "says no"
-
-
-@pytest.mark.parametrize("code, kind", [
-    (1045, "access"), (1698, "access"), (1049, "schema_unknown"), (3118, "account_locked"), (4151, "account_locked"),
-    (1862, "password_expired"), (1226, "too_many_connections"), (1251, "plugin"), (9999, "server_error"),
-])
-def test_refuses_the_login(certificates, configured, code, kind):
-    def script(peer):
-        peer.greet()
-        peer.start_tls()
-        peer.read_login()
-        peer.send(wire.err_packet(code, "says no"))
-
-    with FakeUpstream(certificates, script) as upstream:
-        assert fails(configured(upstream.port), kind)["code"] == code
-
-
-def test_plugin_that_is_not_supported(certificates, configured):
-    def script(peer):
-        peer.greet()
-        peer.start_tls()
-        peer.read_login()
-        peer.send(b"\xfeauthentication_kerberos_client\0" + b"x" * 20 + b"\0")
-        peer.read()
-
-    with FakeUpstream(certificates, script) as upstream:
-        assert "authentication_kerberos_client" in fails(configured(upstream.port), "plugin")["message"]
-
-
-def hostile(answer):
-    """A server that gives that raw answer to the first statement."""
-
-    def script(peer):
-        peer.log_in()
-        peer.next_command()
-        answer(peer)
-        peer.at_end()
-
-    return script
-
-
-def endless_rows(peer):
-    peer.send(b"\x01")
-    peer.send(wire.column_definition("a"))
-    while True:
-        peer.send(wire.lenenc_string(b"x" * 1000))
-
-
-def lying_row(peer):
-    peer.send(b"\x02")
-    peer.send(wire.column_definition("a"))
-    peer.send(wire.column_definition("b"))
-    peer.send(b"\x05abc")
-
-
-@pytest.mark.parametrize("answer", [
-    endless_rows,
-    lying_row,
-    lambda peer: peer.send(b"\xfb/etc/passwd"),
-    lambda peer: peer.send_raw(b"\xff\xff\xff\x01" + bytes(5000)),
-    lambda peer: peer.send(b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff"),
-    lambda peer: peer.send(b"\xfc\xff\xff"),
-    lambda peer: peer.send(b""),
-    lambda peer: peer.send(b"\x01", sequence=7),
-    lambda peer: peer.result_set([(b"a",)], more=True),
-    lambda peer: peer.send_raw(b"GET / HTTP/1.1\r\n\r\n"),
-], ids=["endless", "lying row", "asks for a file", "16 MiB", "2^64 columns", "65535 columns", "empty", "sequence",
-        "more results", "HTTP"])
-def test_hostile_answers(certificates, configured, answer):
-    with FakeUpstream(certificates, hostile(answer)) as upstream:
-        began = time.monotonic()
-        found = fails(configured(upstream.port), "protocol")
-        assert time.monotonic() - began < 4
-    assert found["message"]
-
-
-def test_dies_in_mid_answer(certificates, configured):
-    def answer(peer):
-        peer.send(b"\x01")
-        peer.sock.unwrap()
-        raise wire.Closed("as planned")
-
-    with FakeUpstream(certificates, hostile(answer)) as upstream:
-        fails(configured(upstream.port), "lost")
-
-
-def test_hostile_texts_stay_text(certificates, configured):
-    """A server's words neither break the JSON nor move the cursor of who reads the table."""
-    evil = b"\x1b[2J\x07 evil \xff\xfe \xe2\x80\xae"
-
-    def script(peer):
-        peer.greet(version="9.9\x1b[31m")
-        peer.start_tls()
-        peer.read_login()
-        peer.send(b"\xff\x15\x04#28000" + evil)
-
-    with FakeUpstream(certificates, script) as upstream:
-        file = configured(upstream.port)
-        assert "evil" in fails(file, "access")["message"]
-        table = command("db", "check", "-c", file, *LONE_USER, "-o", "table", check=1).stdout
-    assert "evil" in table and not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", table)
-
-
-def test_long_names_are_cut_between_characters(certificates, configured):
-    """check() would not decode a line that holds half a character."""
-    for shift in range(4):
-        name = b"x" * shift + "\U0001f6aa".encode() * 2000
-        with FakeUpstream(certificates, serve({
-            b"CURRENT_USER(), USER()": (("a", "b"), [(name, name)]),
-            b"SHOW CREATE USER": (("a",), [(b"CREATE USER a",)]),
-        })) as upstream:
-            found = check_reader(configured(upstream.port))
-        assert "no_require_subject" in warnings(found)
-        assert found["accounts"][0]["current_user"].startswith("x" * shift + "\U0001f6aa")
 
 
 # --- the command line

@@ -11,8 +11,8 @@ The general log goes to a file: it keeps the bytes as they came and the order in
 (MariaDB's table is utf8mb3.) MySQL gets log_raw, so that it logs what was sent instead of what it parsed: whole texts,
 passwords, and statements that do not parse.
 
-What the servers log otherwise than they were asked is normalised by the rules below and by nothing else. Seen with
-MariaDB 10.11 and 11.8 and MySQL 9.7:
+What the servers log otherwise than they were asked is normalised by the rules below and by nothing else (those of texts
+in logged_text.py, those of times in bound_values.py). Seen with MariaDB 10.11 and 11.8 and MySQL 9.7:
 
 UNLOGGED    Some commands are in no general log. Most are counted by the server's status counters instead (COUNTED);
             that leaves set_option and process_kill, which only the sessions' results show.
@@ -33,20 +33,17 @@ Refused     A login that the server refuses has a record without the connection'
 Retired     Logins of sallyport_retired, which are refused (docs/database.md).
 """
 
-import base64
 import collections
 import contextlib
 import dataclasses
-import datetime
-import decimal
-import hashlib
 import itertools
 import re
-import struct
 
 import pymysql
 
 from . import process
+from .bound_values import segments, sent_bytes, values_difference
+from .logged_text import CODECS, short, stripped, text_difference
 
 # How the general log calls a command of the record.
 NAMES = {
@@ -82,16 +79,6 @@ UNANSWERED = {"stmt_close", "stmt_send_long_data"}
 OTHERS = frozenset({b"root", b"direct"})
 RETIRED = b"sallyport_retired"
 
-WHITE = b" \t\n\v\f\r"
-CODECS = {
-    "latin1": "cp1252", "latin2": "iso8859_2", "latin5": "iso8859_9", "latin7": "iso8859_13", "cp1250": "cp1250",
-    "cp1251": "cp1251", "cp1256": "cp1256", "cp1257": "cp1257", "koi8r": "koi8_r", "koi8u": "koi8_u",
-    "greek": "iso8859_7", "hebrew": "iso8859_8", "gbk": "gbk", "gb2312": "gb2312", "gb18030": "gb18030", "big5": "big5",
-    "sjis": "cp932",
-    "cp932": "cp932", "ujis": "euc_jp", "eucjpms": "euc_jp", "euckr": "cp949", "cp850": "cp850", "cp852": "cp852",
-    "cp866": "cp866",
-}
-
 
 class Difference(AssertionError):
     """The two logs are not equal; the message lists where."""
@@ -106,7 +93,7 @@ class Entry:
     text: bytes
 
     def __str__(self):
-        return f"{self.command.decode()} {_short(self.text)}"
+        return f"{self.command.decode()} {short(self.text)}"
 
 
 @dataclasses.dataclass
@@ -117,10 +104,6 @@ class Summary:
     commands: int = 0
     values: int = 0
     unlogged: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-
-
-def _short(text):
-    return repr(text if len(text) <= 100 else text[:60] + b" ... " + text[-30:])[1:]
 
 
 # --- the general log ---
@@ -209,213 +192,6 @@ def capture(server):
             path.unlink()
 
 
-# --- texts ---
-
-
-def stripped(text):
-    """A statement as the servers keep it. (alloc_query() in sql/sql_parse.cc of both)"""
-    text = text.lstrip(WHITE)
-    return text.rstrip(WHITE + b";")
-
-
-def _encoded(text, charset):
-    """The text in the connection's character set, or None."""
-    try:
-        if charset is None or charset.startswith("utf8"):
-            return text.encode()
-        if charset == "latin1":
-            # MySQL's latin1 is cp1252 with the C1 controls in its holes.
-            return b"".join(
-                char.encode("latin-1") if char in "\x81\x8d\x8f\x90\x9d" else char.encode("cp1252") for char in text
-            )
-        return text.encode(CODECS.get(charset, "utf-8"))
-    except UnicodeEncodeError:
-        return None
-
-
-def _text_difference(record, logged, charset):
-    """What is wrong with the text of a record whose command was logged so; None when nothing is."""
-    length = record.get("statement_length", 0)
-    if record.get("truncated"):
-        begin = record["statement"].encode() if "statement" in record else base64.b64decode(record["statement_base64"])
-        if length != len(logged):
-            return f"has {length} bytes, the server's {len(logged)}"
-        if hashlib.sha256(logged).hexdigest() != record["statement_sha256"]:
-            return "has another SHA-256 than the server's"
-        return None if logged.startswith(begin) else "begins otherwise than the server's"
-    if record.get("redacted"):
-        return _redacted_difference(record, logged)
-    if "statement_base64" in record:
-        text = base64.b64decode(record["statement_base64"])
-    else:
-        text = _encoded(record.get("statement", ""), charset)
-        if text is None:
-            return f"cannot have been sent in {charset}"
-    if len(text) != length:
-        return f"has {len(text)} bytes, and statement_length says {length}"
-    if stripped(text) != stripped(logged) or logged not in text:
-        return f"reads {_short(text)}"
-    return None
-
-
-def _redacted_difference(record, logged):
-    parts = [re.escape(stripped(part.encode())) if at in (0, -1) else re.escape(part.encode())
-             for at, part in enumerate(record["statement"].split("<redacted>"))]
-    if not re.fullmatch(rb".*?".join(parts), stripped(logged), re.DOTALL):
-        return f"reads {record['statement']!r}"
-    return None if record["statement_length"] >= len(logged) else "is shorter than the server's"
-
-
-# --- bound values ---
-
-# What a question mark in is no parameter. An executable comment is code.
-_SKIP = re.compile(
-    rb"'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'|\"[^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*\"|`[^`]*`|/\*(?!M?!).*?\*/"
-    rb"|--[\s\x00-\x1f][^\n]*|#[^\n]*|(\?)",
-    re.DOTALL,
-)
-_LITERAL = re.compile(
-    rb"NULL\b|(?:0x|X')(?P<hex>[0-9A-Fa-f]*)'?|(?P<number>-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
-    rb"|(?:_[a-z0-9]+ ?|DATE|TIMESTAMP|TIME|DATETIME)?'(?P<text>[^'\\]*(?:(?:\\.|'')[^'\\]*)*)'",
-    re.DOTALL,
-)
-# Under NO_BACKSLASH_ESCAPES, which no log tells: a backslash is one.
-_PLAIN_LITERAL = re.compile(
-    rb"NULL\b(?P<hex>\Z)?|(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)|'(?P<text>[^']*(?:''[^']*)*)'", re.DOTALL
-)
-_DECIMAL = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
-_ESCAPES = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"Z": b"\x1a", b"t": b"\t", b"b": b"\b"}
-
-
-def segments(statement):
-    """The parts of a statement between its parameters."""
-    parts, begin = [], 0
-    for match in _SKIP.finditer(statement):
-        if match[1]:
-            parts.append(statement[begin:match.start()])
-            begin = match.end()
-    return [*parts, statement[begin:]]
-
-
-def unescaped(text):
-    """What a quoted literal of the log means. In pieces between backslashes: literals have up to 128 MiB."""
-    if b"\\" not in text:
-        return text.replace(b"''", b"'")
-    first, *pieces = text.split(b"\\")
-    out, verbatim = [first], False
-    for piece in pieces:
-        if verbatim or not piece:
-            # An escaped backslash: the piece between the two is empty.
-            out.append(piece if verbatim else b"\\")
-            verbatim = not verbatim
-        else:
-            out.append(_ESCAPES.get(piece[:1], piece[:1]) + piece[1:])
-    return b"".join(out)
-
-
-def _sent_bytes(value):
-    """The most that a value can have had on the wire, with its indicator and length."""
-    if isinstance(value, dict) and "length" in value:
-        return value["length"] + 10
-    if isinstance(value, dict) and "base64" in value:
-        return len(base64.b64decode(value["base64"])) + 10
-    return len(value.encode()) + 24 if isinstance(value, str) else 24
-
-
-def _single(number):
-    try:
-        return struct.unpack("f", struct.pack("f", number))[0]
-    except OverflowError:
-        return number
-
-
-_DATETIME = re.compile(r"\d+-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?")
-
-
-def _is_time(text):
-    try:
-        datetime.datetime.fromisoformat(text)
-        return True
-    except ValueError:
-        return False
-
-
-def _whole(text):
-    """A time without a fraction that is zero."""
-    return re.sub(rb"((?:^|[ -])\d\d+:\d\d:\d\d)\.000000\Z", rb"\1", text)
-
-
-def value_equals(param, literal, charset=None):
-    """Whether a value of `params` is what the server put into the statement."""
-    number = literal["number"]
-    if param is None or literal[0] == b"NULL":
-        return param is None and literal[0] == b"NULL"
-    if number is not None:
-        if isinstance(param, float):
-            # A FLOAT is recorded in the digits that make it one; servers print it as a double, or in six digits.
-            printed = float(number)
-            return printed in (param, _single(param)) or float(f"{param:.6g}") == printed
-        if isinstance(param, str):
-            # A DECIMAL is text on the wire, in any form that is one, and a number in the statement.
-            return bool(_DECIMAL.fullmatch(param)) and decimal.Decimal(param) == decimal.Decimal(number.decode())
-        # A DOUBLE that is a whole number may be written as one in JSON.
-        return isinstance(param, int) and (str(param).encode() == number or (
-            b"e" in number and float(number) == float(param)))
-    if literal["hex"] is not None:
-        text = bytes.fromhex(literal["hex"].decode())
-    elif literal.re is _PLAIN_LITERAL:
-        text = literal["text"].replace(b"''", b"'")
-    else:
-        text = unescaped(literal["text"])
-    if isinstance(param, str):
-        # MySQL prints each time with a fraction, MariaDB none that is zero; the record has what was sent.
-        if _encoded(param, charset) == text or _whole(param.encode()) == _whole(text):
-            return True
-        zeros = literal[0] == b"TIMESTAMP'0000-00-00 00:00:00'"
-        return zeros and bool(_DATETIME.fullmatch(param)) and not _is_time(param)
-    if isinstance(param, dict) and param.get("truncated"):
-        begin = base64.b64decode(param["base64"]) if "base64" in param else _encoded(param["text"], charset)
-        return param["length"] == len(text) and text.startswith(begin) and len(begin) >= 4090
-    return isinstance(param, dict) and "base64" in param and base64.b64decode(param["base64"]) == text
-
-
-def _values_difference(record, logged, charset, summary):
-    """The prepared text and the values of an execution against the statement that the server put together of them."""
-    wrong = _values_difference_by(_LITERAL, record, logged, charset, summary)
-    if wrong and b"\\" in logged and not _values_difference_by(_PLAIN_LITERAL, record, logged, charset, summary):
-        return None
-    return wrong
-
-
-def _values_difference_by(reading, record, logged, charset, summary):
-    text = base64.b64decode(record["statement_base64"]) if "statement_base64" in record else _encoded(
-        record.get("statement", ""), charset)
-    if text is None:
-        return f"cannot have been sent in {charset}"
-    params = list(record.get("params", []))
-    omitted = params.pop()["omitted"] if params and isinstance(params[-1], dict) and "omitted" in params[-1] else 0
-    parts = segments(text.lstrip(WHITE) if record.get("truncated") else stripped(text))
-    if record.get("truncated"):
-        return None if logged.startswith(parts[0]) else f"was prepared as {_short(text)}"
-    if len(parts) - 1 != len(params) + omitted:
-        return f"has {len(params)} values for {len(parts) - 1} parameters"
-    at = 0
-    for part, param in zip(parts, [*params, *[Difference] * omitted, None]):
-        if not logged.startswith(part, at):
-            return f"was prepared as {_short(text)}"
-        at += len(part)
-        if part is parts[-1] and at == len(logged):
-            return None
-        literal = reading.match(logged, at)
-        if not literal:
-            return f"was prepared as {_short(text)}"
-        if param is not Difference and not value_equals(param, literal, charset):
-            return f"has the value {str(param)[:100]} for {_short(literal[0])}"
-        summary.values += param is not Difference
-        at = literal.end()
-    return f"was prepared as {_short(text)}"
-
-
 # --- sessions ---
 
 _ACCOUNT = re.compile(rb"(?P<user>.*)@(?P<host>[^@ ]*)(?: as .*)? on (?P<schema>.*) using .*", re.DOTALL)
@@ -484,7 +260,7 @@ class _Session:
         """Prepare and Execute behind an Execute that found a table changed."""
         if last.get("command") != "stmt_execute" or len(self.entries) < 2 or self.entries[0].command != b"Prepare":
             return False
-        if self.entries[1] != self.last_entry or _text_difference(last, self.entries[0].text, self.charset):
+        if self.entries[1] != self.last_entry or text_difference(last, self.entries[0].text, self.charset):
             return False
         # The next execution of the same looks so as well, when it is prepared anew: an echo is one too many.
         same = sum(1 for other in (record, *self.rest)
@@ -498,7 +274,7 @@ class _Session:
         if self._text(record) not in self.prepared:
             return False
         again, execute = self.entries[0], self.entries[1]
-        return execute.command == b"Execute" and not _text_difference(record, again.text, self.charset)
+        return execute.command == b"Execute" and not text_difference(record, again.text, self.charset)
 
     def login(self, record):
         connects = []
@@ -537,14 +313,14 @@ class _Session:
     def difference(self, record, entry):
         command = record["command"]
         if command in ("query", "stmt_prepare", "stmt_bulk_execute"):
-            wrong = _text_difference(record, entry.text, self.charset)
+            wrong = text_difference(record, entry.text, self.charset)
             if wrong and self.charset is None and not entry.text.isascii():
                 # The login's character set is in neither log: the one that makes them equal holds from here on.
-                self.charset = next((c for c in CODECS if not _text_difference(record, entry.text, c)), None)
+                self.charset = next((c for c in CODECS if not text_difference(record, entry.text, c)), None)
                 return wrong if self.charset is None else None
             return wrong
         if command == "stmt_execute":
-            return _values_difference(record, entry.text, self.charset, self.summary)
+            return values_difference(record, entry.text, self.charset, self.summary)
         if command in ("init_db", "field_list", "create_db", "drop_db"):
             return None if self._name(record, entry) else f"names {record.get('statement')!r}"
         if command == "change_user":
@@ -634,7 +410,7 @@ class _Session:
             lambda other: other.get("command") == record["command"] and self._text(other) == self._text(record),
             self.rest,
         )
-        sent = sum(_sent_bytes(value) for value in params)
+        sent = sum(sent_bytes(value) for value in params)
         says_so = any("omitted" in value for value in params if isinstance(value, dict))
         left_out = record["bytes_in"] > sent + BULK_OVERHEAD + record["bytes_in"] // 1000
         if record["outcome"] == "ok" and left_out and not says_so:

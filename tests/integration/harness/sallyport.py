@@ -21,10 +21,10 @@ ENVIRONMENT = {
 }
 
 
-def command(*arguments, timeout=30, check=None, **more):
+def command(*arguments, timeout=30, check=None, wrapper=(), **more):
     """Runs a subcommand to its end."""
     done = subprocess.run(
-        [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT,
+        [*wrapper, BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT,
         stdin=subprocess.DEVNULL, **more,
     )
     assert not SANITIZER.search(done.stderr), done.stderr
@@ -37,6 +37,7 @@ class Service:
     """A running `sallyport serve` or `sallyport tunnel`."""
 
     name = ""
+    wrapper = ()  # a command line that ends up as what follows it, e.g. nsenter
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -62,7 +63,7 @@ class Service:
         self.log_start = len(self.log())
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, *map(str, self.arguments())], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*self.wrapper, BINARY, *map(str, self.arguments())], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**ENVIRONMENT, **(environment or {})}, preexec_fn=process.die_with_parent, cwd="/",
             )
 
