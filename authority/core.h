@@ -53,6 +53,7 @@
 struct authority_settings {
     char trust_domain[AUTHORITY_TRUST_DOMAIN_MAX + 1];
     struct authority_hosts hosts; /* what the authority's own certificate is for; none: no such */
+    struct authority_hosts shared_hosts; /* what several proxies may be called */
     int64_t bot_ttl_us;
     int64_t proxy_ttl_us;  /* and of the authority itself */
     int64_t client_ttl_us; /* of the proxies' certificates for databases */

@@ -34,6 +34,9 @@ static const struct config_field fields[] = {
      .greatest = AUTHORITY_HOSTS_MAX,
      .help = "DNS names and IP addresses of the authority in its certificate; default: the host of "
              "`listen` unless it is a wildcard, and this machine's name"},
+    {CONFIG_STRINGS_AT(struct authority_config, shared_names), .key = "shared_names", .least = 1,
+     .greatest = AUTHORITY_HOSTS_MAX,
+     .help = "names that several proxies may have, e.g. that of a load balancer"},
     {CONFIG_PATH_AT(struct authority_config, admin_socket), .key = "admin_socket",
      .help = "the Unix socket for administration; default: `admin.sock` in `directory`"},
     {CONFIG_DURATION_AT(struct authority_config, bot_ttl), .key = "bot_ttl", .fallback = "1h",
@@ -102,19 +105,27 @@ static bool default_names(const struct config *config, const struct authority_co
                         "tunnels and proxies reach it by");
 }
 
-static bool read_names(const struct config *config, const struct authority_config *section,
-                       const struct address *listen, struct authority_hosts *hosts,
-                       struct error *err)
+static bool read_hosts(const struct config *config, const struct authority_config *section,
+                       const char *key, const struct config_strings *names,
+                       struct authority_hosts *hosts, struct error *err)
 {
     struct authority_refusal refusal;
-    if (section->names.count == 0)
-        return default_names(config, section, listen, hosts, err);
-    for (size_t i = 0; i < section->names.count; i++)
-        if (!authority_hosts_read(&section->names.items[i], 1, hosts, &refusal))
-            return config_error_item(config, section->place, "names", i, err, "%s",
-                                     refusal.message);
-    return authority_hosts_read(section->names.items, section->names.count, hosts, &refusal) ||
-           config_error(config, section->place, "names", err, "%s", refusal.message);
+    for (size_t i = 0; i < names->count; i++)
+        if (!authority_hosts_read(&names->items[i], 1, hosts, &refusal))
+            return config_error_item(config, section->place, key, i, err, "%s", refusal.message);
+    return authority_hosts_read(names->items, names->count, hosts, &refusal) ||
+           config_error(config, section->place, key, err, "%s", refusal.message);
+}
+
+static bool read_names(const struct config *config, const struct authority_config *section,
+                       struct authority_service_settings *out, struct error *err)
+{
+    bool good = section->names.count == 0
+                    ? default_names(config, section, &out->listen, &out->core.hosts, err)
+                    : read_hosts(config, section, "names", &section->names, &out->core.hosts, err);
+    return good && (section->shared_names.count == 0 ||
+                    read_hosts(config, section, "shared_names", &section->shared_names,
+                               &out->core.shared_hosts, err));
 }
 
 static bool read_socket(const struct config *config, const struct authority_config *section,
@@ -160,7 +171,7 @@ bool authority_settings_read(const struct config *config, const struct authority
         return config_error(config, section->place, "limits", err,
                             "\"per_address\" is more than \"connections\"");
     if (!read_listen(config, section, &out->listen, err) ||
-        !read_names(config, section, &out->listen, &out->core.hosts, err) ||
+        !read_names(config, section, out, err) ||
         !read_socket(config, section, out->socket_path, err))
         return false;
     return authority_settings_check(&out->core, &inner) ||

@@ -34,8 +34,9 @@ struct authority_config {
     const char *listen;
     const char *trust_domain;
     struct config_strings names; /* none: see authority_settings_read() */
-    const char *admin_socket;    /* NULL: AUTHORITY_DEFAULT_SOCKET */
-    int64_t bot_ttl;             /* milliseconds, and those below */
+    struct config_strings shared_names;
+    const char *admin_socket; /* NULL: AUTHORITY_DEFAULT_SOCKET */
+    int64_t bot_ttl;          /* milliseconds, and those below */
     int64_t service_ttl;
     int64_t database_client_ttl;
     int64_t database_server_ttl;

@@ -249,7 +249,7 @@ bool authority_proxy_hosts_check(struct authority *authority, const char *name,
     char other[STORE_NAME_SIZE];
     for (size_t i = 0; i < hosts->count; i++) {
         const char *host = hosts->names[i];
-        if (is_loopback(host))
+        if (is_loopback(host) || authority_hosts_have(&authority->settings.shared_hosts, host))
             continue;
         if (authority_hosts_have(&authority->settings.hosts, host))
             return authority_refuse(refusal, CONTROL_CONFLICT,

@@ -61,7 +61,8 @@ bool authority_proxy_stand(struct authority *authority, const char *serial, int6
 /*
  * Whether a proxy may be called that: tunnels that look for the authority, or for another proxy,
  * must not find this one. CONTROL_CONFLICT: a host is the authority's own, or one of another
- * proxy's that joined before `before_us`. Names of the loopback are nobody's, and free.
+ * proxy's that joined before `before_us`. Names of the loopback are nobody's, and free; so are the
+ * settings' shared ones.
  */
 bool authority_proxy_hosts_check(struct authority *authority, const char *name,
                                  const struct authority_hosts *hosts, int64_t before_us,

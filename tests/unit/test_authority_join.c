@@ -772,6 +772,18 @@ Test(authority_join, a_proxy_is_not_called_as_the_authority_or_as_another_one)
     ENDS(join_proxy(a_token(STORE_TOKEN_PROXY, "proxy-5"), "proxy-5", others + 1, 1));
 }
 
+Test(authority_join, shared_names_are_for_several)
+{
+    static const char *const hosts[] = {"p2.test", "p1.test"};
+    static const char *const shared[] = {"P1.test", "authority.test"};
+    cr_assert(authority_hosts_read(shared, 2, &authority->settings.shared_hosts, &refusal));
+    (void)joined_proxy("proxy-1", "p1.test");
+    ENDS(join_proxy(a_token(STORE_TOKEN_PROXY, "proxy-2"), "proxy-2", hosts, 2));
+    ENDS(join_proxy(a_token(STORE_TOKEN_PROXY, "proxy-3"), "proxy-3", shared, 2));
+    REFUSED(join_proxy(a_token(STORE_TOKEN_PROXY, "proxy-4"), "proxy-4", hosts, 1),
+            CONTROL_CONFLICT, "p2.test is a name of the proxy proxy-2");
+}
+
 /* Both have had it since before this was looked at: it is the first one's. */
 Test(authority_join, a_proxy_does_not_renew_for_a_name_that_is_somebody_elses)
 {

@@ -87,6 +87,8 @@ Test(authority_settings, says_where_it_is_wrong)
         {NEEDED "'listen':'unix:/x'", "TLS over TCP"},
         {NEEDED "'names':['ok', 'not ok']", "a.json:4:"},
         {NEEDED "'names':['*.x']", "a.json:4:"},
+        {NEEDED "'shared_names':['ok', 'not ok']", "a.json:4:"},
+        {NEEDED "'shared_names':[]", "a.json:4:"},
         {NEEDED "'names':[]", "a.json:4:"},
         {NEEDED "'bot_ttl':'1s'", "a.json:4:"},
         {NEEDED "'bot_ttl':'25h'", "a.json:4:"},
