@@ -109,7 +109,8 @@ bool statement_values(const struct statement *statement, struct byte_view payloa
                       uint64_t full_length, void (*each)(void *arg, const struct value *value),
                       void *arg, struct error *err) MUST_USE;
 
-/* The query attributes of a COM_STMT_EXECUTE: none in a session that has not agreed on them. */
+/* The query attributes of a COM_STMT_EXECUTE that statement_values() has accepted: none in a
+ * session that has not agreed on them. All or nothing, too. */
 bool statement_attributes(const struct statement *statement, struct byte_view payload,
                           uint64_t full_length, const struct attribute_sink *attributes,
                           struct error *err) MUST_USE;
