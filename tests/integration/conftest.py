@@ -24,7 +24,8 @@ from harness.stack import Stack  # noqa: E402
 
 SERVERS = {kind.name: kind for kind in (MariaDB, MariaDB11, MySQL9)}
 # Files of tests that take minutes, longest first.
-LONGEST = ["test_clients", "test_audit_completeness", "test_differential", "test_replication"]
+LONGEST = ["test_clients", "test_rotation", "test_remote_proxy", "test_audit_completeness", "test_differential",
+           "test_replication", "test_authority_lifetime"]
 
 
 def pytest_configure(config):

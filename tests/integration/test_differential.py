@@ -15,7 +15,7 @@ from harness.sallyport import BINARY
 
 # Seconds for each server; half with sanitizers, which run beside a release build that takes them all.
 SANITIZED = BINARY.exists() and b"__asan_init" in BINARY.read_bytes()
-SECONDS = int(os.environ.get("SALLYPORT_DIFFERENTIAL_SECONDS") or (15 if SANITIZED else 30))
+SECONDS = int(os.environ.get("SALLYPORT_DIFFERENTIAL_SECONDS") or (10 if SANITIZED else 20))
 # The same sequences in every run; "random" for others, or a number that was printed.
 BASE = os.environ.get("SALLYPORT_DIFFERENTIAL_BASE") or "20260101"
 
