@@ -89,6 +89,14 @@ const char *a_csr(void)
     return csr;
 }
 
+const char *csr_of(struct tls_key **key)
+{
+    struct error err = {0};
+    if (!*key)
+        cr_assert(tls_key_generate(key, &err), "%s", err.message);
+    return csr_for(*key);
+}
+
 void bot_with_roles(const char *name, const char *const *roles, size_t count)
 {
     struct store_bot bot = {.created_us = now_us, .created_by = "test", .role_count = count};

@@ -79,6 +79,8 @@ const char *home_path(const char *name);
 const char *a_csr(void);
 /* The same for a key that the test has. */
 const char *csr_for(const struct tls_key *key);
+/* The same; where *key is NULL, one is made, which the test frees. */
+const char *csr_of(struct tls_key **key);
 
 /* A bot with one role, or with these. */
 void a_bot(const char *name, const char *role);
