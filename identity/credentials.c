@@ -40,7 +40,7 @@ struct credentials {
     struct file_marks tried; /* the state at the last try, taken or not */
     bool settled;            /* that try needs no other: the same files give the same answer */
     struct tls_context *context;
-    struct tls_context *control; /* of the same set; NULL: not asked for yet */
+    struct tls_context *control; /* of the same set, for the control protocol */
     uint64_t generation;
     char bot[CREDENTIALS_BOT_SIZE];
     struct error last; /* why the last try gave no set */
@@ -118,6 +118,7 @@ static bool check_files(const struct credentials *credentials, struct error *err
 
 struct loaded_set {
     struct tls_context *context;
+    struct tls_context *control;
     char bot[CREDENTIALS_BOT_SIZE];
 };
 
@@ -139,7 +140,12 @@ static bool load_set(const struct credentials *credentials, struct loaded_set *o
 {
     if (!check_files(credentials, err) || !read_bot(credentials->paths[FILE_CERT], out->bot, err))
         return false;
-    return load_context(credentials, alpn_mysql, &out->context, err);
+    if (!load_context(credentials, alpn_mysql, &out->context, err))
+        return false;
+    if (load_context(credentials, alpn_control, &out->control, err))
+        return true;
+    tls_context_unref(out->context);
+    return false;
 }
 
 static void take_set(struct credentials *credentials, const struct loaded_set *set)
@@ -148,7 +154,7 @@ static void take_set(struct credentials *credentials, const struct loaded_set *s
     tls_context_unref(credentials->context);
     tls_context_unref(credentials->control);
     credentials->context = set->context;
-    credentials->control = NULL;
+    credentials->control = set->control;
     credentials->generation++;
     credentials->last = (struct error){0};
     memcpy(credentials->bot, set->bot, sizeof credentials->bot);
@@ -196,6 +202,7 @@ bool credentials_check(struct credentials *credentials)
     }
     if (loaded) {
         tls_context_unref(set.context);
+        tls_context_unref(set.control);
         (void)error_set(&why, ERROR_STATE, "the files in %s changed while they were read",
                         credentials->directory);
     }
@@ -324,29 +331,11 @@ bool credentials_context(const struct credentials *credentials, int64_t now_us,
     return true;
 }
 
-/* The marks tell whether the files are still those of the set that is in use. */
-static bool make_control(struct credentials *credentials, struct error *err)
-{
-    struct tls_context *made;
-    if (!load_context(credentials, alpn_control, &made, err))
-        return false;
-    struct file_marks now = mark_files(credentials);
-    if (!is_same_set(&now, &credentials->tried)) {
-        tls_context_unref(made);
-        return error_set(err, ERROR_STATE, "the files in %s are being changed",
-                         credentials->directory);
-    }
-    credentials->control = made;
-    return true;
-}
-
-bool credentials_control_context(struct credentials *credentials, struct tls_context **context,
-                                 struct error *err)
+bool credentials_control_context(const struct credentials *credentials,
+                                 struct tls_context **context, struct error *err)
 {
     if (!credentials->context)
         return not_usable(credentials, err);
-    if (!credentials->control && !make_control(credentials, err))
-        return false;
     *context = credentials->control;
     return true;
 }

@@ -75,10 +75,10 @@ int64_t credentials_not_after_us(const struct credentials *credentials);
 
 /*
  * A context of the same set for the control protocol (TLS_ALPN_CONTROL), whatever the time is;
- * borrowed, valid until the next credentials_check(). Made when it is first asked for.
+ * borrowed, valid until the next credentials_check(). Fails only while no set was ever read.
  */
-bool credentials_control_context(struct credentials *credentials, struct tls_context **context,
-                                 struct error *err) MUST_USE;
+bool credentials_control_context(const struct credentials *credentials,
+                                 struct tls_context **context, struct error *err) MUST_USE;
 
 /*
  * Says that the identity is renewed here. A certificate that begins in the future is good then: it

@@ -102,6 +102,37 @@ Test(credentials, keeps_the_old_set_while_the_new_one_is_half_there)
     directory_remove(directory);
 }
 
+/* As while another process renews: what is asked for is of the set that was taken. */
+Test(credentials, speaks_to_the_authority_with_its_set_while_the_files_change)
+{
+    char directory[64];
+    struct tls_context *control = NULL;
+    struct error err = {0};
+    identity_install(directory_make(directory), "ci-1");
+    struct credentials *credentials = credentials_of(directory);
+    identity_install(directory, "report-1");
+    cr_assert(credentials_control_context(credentials, &control, &err), "%s", err.message);
+    cr_assert_eq(tls_context_not_after_us(control), credentials_not_after_us(credentials));
+    from_bot(directory, "ci-1", "key.pem"); /* it does not fit */
+    cr_assert_not(credentials_check(credentials));
+    cr_assert(credentials_control_context(credentials, &control, &err), "%s", err.message);
+    credentials_unref(credentials);
+    directory_remove(directory);
+}
+
+Test(credentials, cannot_speak_to_the_authority_without_a_set)
+{
+    char directory[64];
+    struct tls_context *control = NULL;
+    struct error err = {0};
+    struct credentials *credentials = credentials_of(directory_make(directory));
+    cr_assert_not(credentials_control_context(credentials, &control, &err));
+    cr_assert(strstr(err.message, "cert.pem"), "%s", err.message);
+    cr_assert_null(control);
+    credentials_unref(credentials);
+    directory_remove(directory);
+}
+
 Test(credentials, keeps_the_old_set_when_a_file_is_cut_or_removed)
 {
     char directory[64], path[128];

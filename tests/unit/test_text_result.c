@@ -372,6 +372,14 @@ Test(text_result, refuses_bytes_behind_the_end)
     SEND("\0\0\0\2\0\0\0");
     SEND("\0\0\0\2\0\0\0");
     expect_refused(ERROR_MALFORMED, "behind");
+    begin(0);
+    SEND("\0\0\0\2\0\0\0");
+    SEND("\xff\x28\x04#42000late");
+    expect_refused(ERROR_MALFORMED, "behind");
+    begin(0);
+    SEND("\xff\x28\x04#42000refused");
+    SEND("\xff\x28\x04#42000late");
+    expect_refused(ERROR_MALFORMED, "behind");
 }
 
 Test(text_result, refuses_answers_without_end)
