@@ -63,7 +63,8 @@ void buffer_commit(struct buffer *buffer, size_t length);
 bool buffer_append(struct buffer *buffer, const void *bytes, size_t length,
                    struct error *err) MUST_USE;
 
-/* Drops `length` bytes (at most what is held) from the start. */
+/* Drops `length` bytes (at most what is held) from the start. They can be read until the next bytes
+ * are appended, or memory is given back. */
 void buffer_consume(struct buffer *buffer, size_t length);
 
 /* Cuts the bytes held to the first `length`. */

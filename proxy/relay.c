@@ -88,6 +88,8 @@ void relay_destroy(struct session *session)
         relay_finish_denied(session, relay->streaming);
     if (relay->streaming && !streaming_expected)
         forget(session, relay->streaming);
+    if (relay->changing && relay->change_step == CHANGE_CONNECTING)
+        relay_change_account_failed(session, relay->changing);
     if (relay->changing)
         forget(session, relay->changing);
     response_tracker_destroy(relay->tracker);

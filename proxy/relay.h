@@ -67,6 +67,15 @@ struct parked {
     uint8_t last_sequence;
 };
 
+/* How far a COM_CHANGE_USER has come: in place, or over another connection to the database
+ * (relay_change_account.c). */
+enum change_step {
+    CHANGE_IN_PLACE,
+    CHANGE_RESETTING,  /* the former connection lets go of what the session held there */
+    CHANGE_CONNECTING, /* from the dial to the login's answer */
+    CHANGE_CONNECTED,  /* COM_CHANGE_USER is answered by the new one */
+};
+
 struct relay {
     struct command_framer framer;
     struct response_tracker *tracker;
@@ -89,6 +98,8 @@ struct relay {
     struct exchange *infile; /* for this one; NULL once it was answered early */
     struct infile_framer infile_framer;
     struct exchange *changing;        /* COM_CHANGE_USER under way */
+    enum change_step change_step;     /* of that */
+    enum handshake_vendor vendor;     /* of the former connection's server; while CONNECTING */
     const struct exchange *answering; /* compressed: the first frame of its answer has gone out */
     const char *charset;              /* of the client's statements; a literal, or charset_name */
     char charset_name[32];
@@ -165,7 +176,23 @@ void relay_change_user(struct session *session, struct byte_view payload,
                        struct exchange *exchange);
 size_t relay_change_user_data(struct session *session, const uint8_t *data, size_t length);
 void relay_change_user_answer(struct session *session);
+void relay_change_user_in_place(struct session *session);
 void relay_change_user_accepted(struct session *session, struct byte_view ok);
 void relay_change_user_refused(struct session *session, struct byte_view err_payload);
+
+/* relay_change_account.c: the same, where the other user takes another connection. */
+
+/* Whether the user of session->login needs one: he has a certificate of his own. */
+bool relay_needs_connection(const struct session *session);
+void relay_change_account(struct session *session);
+/* The former connection has answered: what stands in response_packet(). */
+void relay_change_account_reset(struct session *session);
+void relay_change_account_greeted(struct session *session,
+                                  const struct handshake_greeting *greeting);
+void relay_change_account_logged_in(struct session *session);
+/* Whether it is under way and the new connection not logged in yet. */
+bool relay_connecting(const struct session *session);
+/* It came to nothing, and the client was told what session->why says: the record's outcome. */
+void relay_change_account_failed(struct session *session, struct exchange *exchange);
 
 #endif

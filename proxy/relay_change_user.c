@@ -6,6 +6,8 @@
  *   judge ─► (the client's plugin, if it wants more) ─► COM_CHANGE_USER upstream ─► OK or ERR ─►
  * client
  *
+ * A user with a certificate of his own takes another connection first (relay_change_account.c).
+ *
  * Whatever fails ends the session, as MySQL does. Only where MariaDB refuses does it go on, as the
  * user that it had (sql/sql_parse.cc of 10.11, COM_CHANGE_USER).
  */
@@ -31,7 +33,7 @@ static bool judge(struct session *session)
     return false;
 }
 
-static void change_upstream(struct session *session)
+void relay_change_user_in_place(struct session *session)
 {
     struct relay *relay = session->relay;
     struct error err = {0};
@@ -48,8 +50,11 @@ static void go_on(struct session *session, enum auth_step step)
     if (step == AUTH_SEND) {
         if (session_send_payload(session, byte_view(buffer_bytes(wanted), buffer_length(wanted))))
             buffer_clear(wanted);
-    } else if (judge(session)) {
-        change_upstream(session); /* judged once more: the client may have taken its time */
+    } else if (judge(session)) { /* once more: the client may have taken its time */
+        if (relay_needs_connection(session))
+            relay_change_account(session);
+        else
+            relay_change_user_in_place(session);
     }
 }
 
@@ -58,6 +63,7 @@ void relay_change_user(struct session *session, struct byte_view payload, struct
     struct error err = {0};
     enum auth_step step;
     session->relay->changing = exchange;
+    session->relay->change_step = CHANGE_IN_PLACE;
     session->login_started_us = clock_monotonic_us();
     if (!handshake_change_user_read(payload, session->capabilities, &session->login, &err)) {
         session_fail(session, REASON_CLIENT_PROTOCOL, 1043, "08S01", "%s", err.message);
@@ -122,6 +128,10 @@ void relay_change_user_answer(struct session *session)
     struct response_tracker *tracker = session->relay->tracker;
     struct error err = {0};
     bool done;
+    if (session->relay->change_step == CHANGE_RESETTING) {
+        relay_change_account_reset(session);
+        return;
+    }
     /* On done, relay_change_user_accepted() or …_refused() was called from inside. */
     if (!upstream_change_user_feed(session->upstream, response_packet(tracker),
                                    response_packet_sequence(tracker), &done, &err))
@@ -142,6 +152,7 @@ static void take_user(struct session *session)
     const struct handshake_login *login = &session->login;
     memcpy(session->mysql_user, login->user, sizeof session->mysql_user);
     memcpy(session->schema, login->schema, sizeof session->schema);
+    session->connection_id = upstream_greeting(session->upstream)->connection_id;
     forget_state(session);
     relay->charset = collation_charset(login->collation);
     relay_follow_policy(session);
@@ -186,7 +197,8 @@ void relay_change_user_refused(struct session *session, struct byte_view payload
     exchange_give(session->worker, exchange);
     if (!session_send_payload(session, payload))
         return;
-    if (!session->upstream) {
+    /* On another connection "the user that it had" is the one that was just refused. */
+    if (!session->upstream || relay->change_step != CHANGE_IN_PLACE) {
         session_end(session, REASON_UPSTREAM_REFUSED, "the database refused the change of user");
         return;
     }

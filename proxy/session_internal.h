@@ -12,7 +12,8 @@
  *
  * HELLO is skipped by clients without ALPN. MINTING waits for the MySQL user's certificate and is
  * skipped where that is there, as nearly always. STARTING waits for room in the audit log for
- * session.start. CHANGING is COM_CHANGE_USER, which is judged and authenticated like a login. Each
+ * session.start. CHANGING is COM_CHANGE_USER, which is judged and authenticated like a login; where
+ * it takes another connection to the database, by way of MINTING and UPSTREAM_LOGIN, and back. Each
  * session ends with exactly one reason.
  */
 #ifndef SALLYPORT_PROXY_SESSION_INTERNAL_H
@@ -108,6 +109,8 @@ struct session {
     uint32_t capabilities;         /* of the command phase, the same on both legs; and those that
                                       concern the client's leg alone, as the client set them */
     uint32_t mariadb_capabilities; /* likewise */
+    uint32_t max_packet;           /* of the login, for another connection of this session */
+    uint8_t zstd_level;            /* likewise */
     bool of_authority;             /* the certificate is one of the authority's own bots */
     const char *instance;          /* of those, into stream_peer(); NULL: none */
     bool has_family;               /* the hello named one: renewals of its tunnel extend it */

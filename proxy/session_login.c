@@ -159,10 +159,8 @@ static void random_scramble(uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE])
         scramble[i] = (uint8_t)(33 + scramble[i] % 90); /* printable: no NUL, as servers do */
 }
 
-static void on_greeted(void *owner, const struct handshake_greeting *upstream)
+static void greet_client(struct session *session, const struct handshake_greeting *upstream)
 {
-    struct session *session = owner;
-    const char *previous = log_enter(session->id);
     struct handshake_greeting greeting;
     uint8_t storage[1024];
     struct buffer packet;
@@ -180,6 +178,16 @@ static void on_greeted(void *owner, const struct handshake_greeting *upstream)
         session_fail(session, REASON_INTERNAL, 1105, "HY000", "%s", err.message);
     else if (session_move(session, SESSION_LOGIN) && session_write_buffer(session, &packet))
         session_release_client(session, HOLD_LOGIN);
+}
+
+static void on_greeted(void *owner, const struct handshake_greeting *upstream)
+{
+    struct session *session = owner;
+    const char *previous = log_enter(session->id);
+    if (session->state == SESSION_CHANGING)
+        relay_change_account_greeted(session, upstream);
+    else
+        greet_client(session, upstream);
     log_leave(previous);
 }
 
@@ -286,6 +294,8 @@ static void settle_capabilities(struct session *session)
         login->capabilities &= ~CAPABILITY_LOCAL_FILES;
     session->capabilities = login->capabilities;
     session->mariadb_capabilities = login->mariadb_capabilities;
+    session->max_packet = login->max_packet;
+    session->zstd_level = login->zstd_level;
 }
 
 static void take_login(struct session *session, struct byte_view payload)
@@ -440,6 +450,8 @@ static void on_accepted(void *owner, struct byte_view ok)
     session->last_activity_us = clock_monotonic_us();
     if (session->state == SESSION_CHANGING) {
         relay_change_user_accepted(session, ok);
+    } else if (session->relay) {
+        relay_change_account_logged_in(session);
     } else if (session_move(session, SESSION_STARTING)) {
         /* The OK waits in the input buffer, which nothing else uses until the client may go on. */
         if (buffer_append(&session->input, ok.data, ok.length, &err))
@@ -476,7 +488,7 @@ static void on_refused(void *owner, struct byte_view payload)
     const char *previous = log_enter(session->id);
     if (!upstream_ready(session->upstream))
         session->upstream = NULL;
-    if (session->state == SESSION_CHANGING)
+    if (session->state == SESSION_CHANGING && !relay_connecting(session))
         relay_change_user_refused(session, payload);
     else
         pass_refusal(session, payload);

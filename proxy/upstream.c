@@ -347,11 +347,14 @@ static bool take_packets(struct upstream *upstream, struct error *err)
         if (!found)
             return true;
         upstream->sequence++;
+        /* First: who is told of a greeting may log in at once, and then nothing may be behind it.
+         */
+        buffer_consume(&upstream->input, consumed);
         if (!on_packet(upstream, payload, err))
             return false;
-        buffer_consume(&upstream->input, consumed);
     }
-    if (upstream->state == STATE_READY && buffer_length(&upstream->input) > 0)
+    bool logged_in = upstream->state == STATE_READY || upstream->state == STATE_CHANGING;
+    if (logged_in && buffer_length(&upstream->input) > 0)
         return error_set(err, ERROR_MALFORMED, "the database sent more behind its login's OK");
     buffer_trim(&upstream->input, 0);
     return true;

@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -16,14 +17,15 @@ import MySQLdb
 import pymysql
 import pytest
 
-from harness import database, process
+from harness import database, process, wire
+from harness.commands import change_user_body, wait_gone
 from harness.guest import Unavailable
 from harness.mariadb import MariaDB, MariaDB11
 from harness.mysql9 import MySQL9
 from harness.realm import Authority, Realm
 from harness.sallyport import command
 
-GLOBBED = ("app_one", "app_two", "app_three")
+GLOBBED = ("app_one", "app_two", "app_three", "app_changed")
 PRINTED = ("reader", "writer", "ci-app.2", *GLOBBED)
 # What is printed for the place of the files; a test has no such folder.
 FOLDER = "/etc/mysql/sallyport"
@@ -142,17 +144,115 @@ def test_bot_through_the_proxy(realm):
     assert realm.query(tunnel, "SELECT CURRENT_USER()", user="ci-app.2") == (("ci-app.2@%",),)
 
 
-def test_change_of_user_stays_with_its_account(realm):
-    """The connection has shown one account's certificate: another account does not accept it."""
-    tunnel = realm.tunnel("ci-change")
+# --- COM_CHANGE_USER to accounts that demand certificates of their own
+
+
+def text_connection(tunnel, user="reader", **more):
+    """With a client that knows mysql_change_user()."""
     port = int(tunnel.listens[0].rsplit(":", 1)[1])
-    with contextlib.closing(MySQLdb.connect(host="127.0.0.1", port=port, user="reader", database="shop")) as connection:
+    return contextlib.closing(MySQLdb.connect(host="127.0.0.1", port=port, user=user, database="shop", **more))
+
+
+def row(connection, statement):
+    connection.query(statement)
+    return connection.store_result().fetch_row()[0]
+
+
+@pytest.mark.parametrize("how", [{}, {"compress": True}], ids=["plain", "compressed"])
+def test_change_of_user(realm, how):
+    """The other account's certificate is shown; nothing of the session before is left when the client goes on."""
+    bot = f"ci-change-{len(how)}"
+    tunnel = realm.tunnel(bot)
+    before = realm.authority.audit.count()
+    with text_connection(tunnel, **how) as connection:
+        assert row(connection, "SELECT GET_LOCK('held', 0), @kept := 1") == (1, 1)
         connection.change_user("reader", "", "shop")
-        connection.query("SELECT CURRENT_USER()")
-        assert connection.store_result().fetch_row() == (("reader@%",),)
+        assert row(connection, "SELECT CURRENT_USER()") == ("reader@%",)
+        assert row(connection, "SELECT GET_LOCK('held', 0), @kept := 1") == (1, 1)
+        for user in ("ci-app.2", "reader", "ci-app.2"):
+            connection.change_user(user, "", "shop")
+            seen = row(connection, f"SELECT CURRENT_USER(), DATABASE(), @kept, IS_FREE_LOCK('held'), '{user}'")
+            assert seen == (f"{user}@%", "shop", None, 1, user)
+            assert row(connection, "SELECT GET_LOCK('held', 0), @kept := 1") == (1, 1)
+        number = row(connection, "SELECT CONNECTION_ID()")[0]
+    audit = realm.authority.audit
+    end = audit.wait_for(lambda r: r["event"] == "session.end" and r["bot"] == bot, after=before)
+    mine = [each for each in audit.records()[before:] if each.get("session") == end["session"]]
+    changes = [each for each in mine if each.get("command") == "change_user"]
+    assert [each["params"][0] for each in changes] == ["reader", "ci-app.2", "reader", "ci-app.2"]
+    assert {each["outcome"] for each in changes} == {"ok"}
+    for each in mine:
+        if each.get("statement", "").startswith("SELECT CURRENT_USER(), DATABASE()"):
+            assert each["mysql_user"] in each["statement"]
+    assert mine[-1]["mysql_user"] == "ci-app.2" and mine[-1]["upstream_connection_id"] == number
+
+
+def test_change_to_a_globbed_user(realm):
+    """Whose certificate is minted while the client waits."""
+    tunnel = realm.tunnel("ci-change-glob", "shop-reader", "apps")
+    assert not issued_to(realm, "app_changed")
+    with text_connection(tunnel) as connection:
+        connection.change_user("app_changed", "", "shop")
+        assert row(connection, "SELECT CURRENT_USER()") == ("app_changed@%",)
+    assert issued_to(realm, "app_changed")
+
+
+@pytest.mark.parametrize("user, code, outcome", [
+    ("root", 1045, "denied"),  # by no role
+    ("app_nobody", 1045, "error"),  # by the server: there is no such account
+], ids=["role", "server"])
+def test_change_that_is_refused(realm, user, code, outcome):
+    """It ends the session, and the record says how."""
+    bot = f"ci-change-{outcome}-{code}"
+    tunnel = realm.tunnel(bot, "shop-reader", "apps")
+    with text_connection(tunnel) as connection:
         with pytest.raises(MySQLdb.Error) as refusal:
-            connection.change_user("ci-app.2", "", "shop")
-        assert refusal.value.args[0] == 1045
+            connection.change_user(user, "", "shop")
+        assert refusal.value.args[0] == code
+        with pytest.raises(MySQLdb.Error):
+            connection.query("SELECT 1")
+    record = realm.authority.audit.wait_for(lambda r: r.get("command") == "change_user" and r["bot"] == bot)
+    assert (record["outcome"], record["error"]["code"], record["mysql_user"]) == (outcome, code, "reader")
+
+
+def test_change_to_a_user_that_the_authority_never_mints_for(remote):
+    tunnel = remote.tunnel("ci-change-never", "shop-reader", "apps")
+    with text_connection(tunnel) as connection:
+        with pytest.raises(MySQLdb.Error, match="has not minted a certificate") as refusal:
+            connection.change_user("app_/" + "z" * 20, "", "shop")
+        assert refusal.value.args[0] == 1159
+    record = remote.proxy.audit.wait_for(lambda r: r.get("command") == "change_user")
+    assert record["outcome"] == "error" and record["error"]["code"] == 1159
+
+
+def test_many_changes_at_once(realm):
+    tunnel = realm.tunnel("ci-change-many")
+
+    def to_and_fro(_):
+        with text_connection(tunnel) as connection:
+            for user in ("ci-app.2", "reader") * 5:
+                connection.change_user(user, "", "shop")
+                assert row(connection, "SELECT CURRENT_USER()") == (f"{user}@%",)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(to_and_fro, range(8)))
+    for user in ("reader", "ci-app.2"):
+        wait_gone(realm.server, user)
+
+
+def test_client_that_leaves_during_a_change(realm):
+    tunnel = realm.tunnel("ci-change-leave")
+    port = int(tunnel.listens[0].rsplit(":", 1)[1])
+    for wait in range(20):
+        with wire.Connection(socket.create_connection(("127.0.0.1", port))) as connection:
+            wire.log_in(connection, "reader", "shop")
+            connection.command(wire.CHANGE_USER, change_user_body("ci-app.2"))
+            if connection.expect()[:1] == b"\xfe":
+                connection.send(b"")
+            time.sleep(wait * 0.0007)
+    for user in ("reader", "ci-app.2"):
+        wait_gone(realm.server, user)
+    assert realm.query(tunnel, "SELECT CURRENT_USER()") == (("reader@%",),)
 
 
 # --- db check at the authority's machine

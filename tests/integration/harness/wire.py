@@ -46,6 +46,9 @@ SET_OPTION, FETCH, RESET_CONNECTION = 0x1B, 0x1C, 0x1F
 
 ALPN_MYSQL = "sallyport-mysql/1"
 
+# Who a connection that is given up after its greeting logs in as, without TLS, to be refused (proxy/upstream.h).
+RETIRED = b"sallyport_retired"
+
 
 class ServerError(Exception):
     """An ERR packet."""
@@ -346,6 +349,8 @@ class FakePeer(Connection):
 
     def start_tls(self):
         request = self.read()
+        if RETIRED in request:
+            raise Closed("given up after its greeting")
         assert len(request) == 32 and struct.unpack_from("<I", request)[0] & SSL, "no SSLRequest"
         self.sock = self.upstream.context.wrap_socket(self.sock, server_side=True)
         self.subject = self.sock.getpeercert()["subject"]
