@@ -69,6 +69,19 @@ static bool open_parts(struct authority_service *service, struct error *err)
            authority_rate_open_bots(&service->bots, err) && open_core(service, err);
 }
 
+static bool init_locks(struct authority_service *service)
+{
+    if (uv_mutex_init(&service->pin_lock) != 0)
+        return false;
+    if (uv_mutex_init(&service->call_lock) == 0) {
+        if (uv_cond_init(&service->called) == 0)
+            return true;
+        uv_mutex_destroy(&service->call_lock);
+    }
+    uv_mutex_destroy(&service->pin_lock);
+    return false;
+}
+
 bool authority_service_open(const struct authority_service_settings *settings,
                             struct audit_lane *lane, struct authority_service **out,
                             struct error *err)
@@ -76,7 +89,7 @@ bool authority_service_open(const struct authority_service_settings *settings,
     struct authority_service *service = calloc(1, sizeof *service);
     if (!service)
         return error_set(err, ERROR_MEMORY, "out of memory for the authority");
-    if (uv_mutex_init(&service->pin_lock) != 0) {
+    if (!init_locks(service)) {
         free(service);
         return error_set(err, ERROR_SYSTEM, "cannot make a lock");
     }
@@ -217,6 +230,8 @@ static void on_wake(uv_async_t *wake)
     struct authority_service *service = wake->data;
     if (atomic_load(&service->stop_asked))
         begin_stop(service);
+    else
+        service_answer_call(service);
 }
 
 /*
@@ -410,6 +425,8 @@ void authority_service_close(struct authority_service *service)
     authority_rate_close(service->refusals);
     authority_rate_close(service->bots);
     free(service->group.items);
+    uv_cond_destroy(&service->called);
+    uv_mutex_destroy(&service->call_lock);
     uv_mutex_destroy(&service->pin_lock);
     free(service);
 }
@@ -433,74 +450,4 @@ void authority_service_pin(const struct authority_service *service,
     uv_mutex_lock(lock);
     memcpy(out, service->pin, sizeof service->pin);
     uv_mutex_unlock(lock);
-}
-
-void authority_issued_release(struct authority_issued *issued)
-{
-    free(issued->certificate);
-    free(issued->ca);
-    memset(issued, 0, sizeof *issued);
-}
-
-static bool copy_issued(const struct authority_identity *identity, struct authority_issued *out,
-                        struct error *err)
-{
-    out->certificate = strdup(identity->certificate.chain);
-    out->ca = strdup(identity->ca);
-    out->not_after_us = identity->certificate.not_after_us;
-    out->renew_at_us = identity->certificate.renew_at_us;
-    if (out->certificate && out->ca)
-        return true;
-    authority_issued_release(out);
-    return error_set(err, ERROR_MEMORY, "out of memory for a certificate");
-}
-
-/* Signs, records, and says what became of it. */
-static bool issue_proxy(struct authority_service *service, const char *name,
-                        const struct tls_public *key, const struct authority_hosts *hosts,
-                        struct authority_identity *identity, struct error *err)
-{
-    struct authority_refusal none = {0};
-    struct audit_entry *entry = NULL;
-    bool own;
-    if (!authority_enter(service->core, &own, err))
-        return false;
-    bool done = authority_proxy_issue(service->core, name, key, hosts, hosts, clock_wall_us(),
-                                      identity, err);
-    if (done) {
-        const struct authority_facts facts = {.proxy = name,
-                                              .kind = "in process",
-                                              .issued = identity->certificate.serial,
-                                              .not_after_us = identity->certificate.not_after_us};
-        done =
-            authority_event_begin(service->lane, AUTHORITY_EVENT_PROXY_JOIN, &facts, &entry, err);
-    }
-    done = authority_leave(service->core, own, done, &none, err);
-    if (entry)
-        authority_event_finish(entry, done ? "ok" : "error", NULL);
-    return done;
-}
-
-bool authority_service_issue_proxy(struct authority_service *service, const char *name,
-                                   const char *csr, const char *const *names, size_t name_count,
-                                   struct authority_issued *out, struct error *err)
-{
-    struct authority_refusal refusal = {0};
-    struct authority_hosts hosts;
-    struct tls_request *request;
-    memset(out, 0, sizeof *out);
-    if (service->started)
-        return error_set(err, ERROR_STATE, "the authority runs already: join over the network");
-    if (!authority_name_check("proxy", name, &refusal) ||
-        !authority_hosts_read(names, name_count, &hosts, &refusal) ||
-        !authority_read_csr(csr, &request, &refusal, err))
-        return refusal.code ? error_set(err, ERROR_CONFIG, "%s", refusal.message) : false;
-    struct authority_identity *identity = calloc(1, sizeof *identity);
-    bool done =
-        identity ? issue_proxy(service, name, tls_request_public(request), &hosts, identity, err) &&
-                       copy_issued(identity, out, err)
-                 : error_set(err, ERROR_MEMORY, "out of memory for a certificate");
-    free(identity);
-    tls_request_free(request);
-    return done;
 }

@@ -155,6 +155,12 @@ struct service_tls {
 bool service_tls_renew(struct authority_service *service, struct error *err) MUST_USE;
 void service_tls_release(struct service_tls *tls);
 
+/* --- the proxy of this process (service_issue.c) --- */
+
+struct service_call;
+/* On the service's thread: answers the call that waits, if there is one. */
+void service_answer_call(struct authority_service *service);
+
 /* --- the state (service_state.c) --- */
 
 /* A change that makes the state grow, within the group: whether proxies can still take it. If not,
@@ -195,7 +201,10 @@ struct authority_service {
     uv_mutex_t pin_lock;                 /* of the next line alone: any thread may read it */
     char pin[CERTIFICATE_PIN_TEXT_SIZE]; /* of the CA that signed its certificate */
     struct group group;
-    bool review; /* a proxy has joined */
+    bool review;          /* a proxy has joined */
+    uv_mutex_t call_lock; /* of the next two lines, and what they point to */
+    uv_cond_t called;
+    struct service_call *call; /* waits to be answered; NULL: none does */
 
     /* From start on. */
     bool started, joined;

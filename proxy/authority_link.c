@@ -465,6 +465,8 @@ static bool make_keeper(struct authority_link *link, struct error *err)
         .settings = link->request.settings,
         .own = link->request.own,
         .token = link->request.token,
+        .join_here = link->request.join_here,
+        .join_owner = link->request.join_owner,
     };
     link->request.token = NULL; /* the keeper's alone */
     return keeper_create(&request, &keeper_events, link, &link->keeper, err);

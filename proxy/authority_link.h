@@ -66,6 +66,9 @@ struct authority_link_request {
      * nothing left to do. */
     struct own_identity *own;
     const struct join_token *token; /* from the environment, or NULL; copied */
+    /* As in struct keeper_request. */
+    bool (*join_here)(void *owner, struct error *err);
+    void *join_owner;
 };
 
 bool authority_link_open(const struct authority_link_request *request,

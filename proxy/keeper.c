@@ -187,8 +187,6 @@ static bool no_token(const struct keeper *keeper, struct error *err)
 {
     const char *file = keeper->request.settings->join;
     const char *name = own_identity_name(keeper->request.own);
-    if (!own_identity_store(keeper->request.own))
-        return error_set(err, ERROR_DENIED, "it cannot be renewed any more: restart");
     if (!file)
         return error_set(err, ERROR_DENIED,
                          "there is no join token: `sallyport token add --proxy %.64s` on the "
@@ -305,22 +303,28 @@ static void begin(struct keeper *keeper, enum exchange_kind kind)
 
 /* --- answers --- */
 
-static void use(struct keeper *keeper)
+/* Another certificate is in use. */
+static void changed(struct keeper *keeper)
 {
     struct own_identity *own = keeper->request.own;
     char until[CLOCK_TIME_SIZE];
     bool joined = keeper->kind == EXCHANGE_JOIN_PROXY;
-    own_identity_use(own);
     clock_format(own_identity_not_after_us(own), until);
     log_info(joined ? "the proxy has joined" : "the proxy's certificate was renewed", "proxy",
              own_identity_name(own), "authority", keeper->request.settings->address, "not_after",
              until, NULL);
-    if (joined)
-        spend_token(keeper);
     keeper->disowned = false;
     clear_problem(keeper);
-    set_state(keeper, KEEPER_RESTING);
     keeper->events->changed(keeper->owner);
+}
+
+static void use(struct keeper *keeper)
+{
+    own_identity_use(keeper->request.own);
+    if (keeper->kind == EXCHANGE_JOIN_PROXY)
+        spend_token(keeper);
+    set_state(keeper, KEEPER_RESTING);
+    changed(keeper);
 }
 
 static void on_saved(void *owner, const struct error *err)
@@ -404,7 +408,20 @@ static void on_done(void *owner, const struct exchange_result *result)
 
 /* --- looking --- */
 
-/* One that was disowned is used while it lasts: another token is what could replace it. */
+/* The one before has lapsed: renewing is not possible any more. */
+static void join_here(struct keeper *keeper)
+{
+    struct error err = {0};
+    keeper->kind = EXCHANGE_JOIN_PROXY;
+    keeper->by_pin = false;
+    if (keeper->request.join_here(keeper->request.join_owner, &err))
+        changed(keeper);
+    else
+        fail_for_now(keeper, &err);
+}
+
+/* One that was disowned is used while it lasts: another token is what could replace it; in the
+ * authority's process its end. */
 static void do_what_is_due(struct keeper *keeper)
 {
     const struct own_identity *own = keeper->request.own;
@@ -414,7 +431,12 @@ static void do_what_is_due(struct keeper *keeper)
             begin(keeper, EXCHANGE_RENEW_PROXY);
         return;
     }
-    begin(keeper, EXCHANGE_JOIN_PROXY);
+    if (!keeper->request.join_here)
+        begin(keeper, EXCHANGE_JOIN_PROXY);
+    else if (!current)
+        join_here(keeper);
+    else
+        log_problem(keeper);
 }
 
 /* What was wrong with renewing is of no interest once the certificate has lapsed. */

@@ -53,6 +53,10 @@ struct keeper_request {
     const struct authority_link_settings *settings;
     struct own_identity *own;
     const struct join_token *token; /* from the environment, or NULL; copied */
+    /* Of an authority in this process: gives `own` a certificate at once, without a token. NULL:
+     * it is in another. */
+    bool (*join_here)(void *owner, struct error *err);
+    void *join_owner;
 };
 
 /*

@@ -242,37 +242,6 @@ static void find_authority_here(struct server *server)
     link->server_name = server->authority_settings.core.hosts.names[0];
 }
 
-static bool open_link(struct server *server, struct error *err)
-{
-    if (!server->settings.proxy.has_authority)
-        find_authority_here(server);
-    const struct authority_link_request request = {
-        .loop = &server->loop,
-        .streams = server->streams,
-        .settings = &server->link_settings,
-        .roles = server->settings.roles,
-        .role_count = server->settings.role_count,
-        .own = server->own,
-        .token = &server->token,
-    };
-    bool opened = authority_link_open(&request, &link_events, server, &server->link, err);
-    server->shared.link = server->link;
-    join_token_wipe(&server->token); /* the link has its copy */
-    return opened;
-}
-
-/* By default those of the authority on the same machine. */
-static void find_names(struct server *server)
-{
-    const struct authority_hosts *hosts = &server->authority_settings.core.hosts;
-    server->names = server->settings.proxy.names;
-    if (server->names.count > 0)
-        return;
-    for (size_t i = 0; i < hosts->count; i++)
-        server->name_items[i] = hosts->names[i];
-    server->names = (struct config_strings){server->name_items, hosts->count};
-}
-
 static bool take_issued(struct server *server, const struct authority_issued *issued,
                         struct error *err)
 {
@@ -292,8 +261,9 @@ static bool take_issued(struct server *server, const struct authority_issued *is
 }
 
 /* The proxy of this process needs no token to join its authority. */
-static bool join_here(struct server *server, struct error *err)
+static bool join_here(void *owner, struct error *err)
 {
+    struct server *server = owner;
     struct authority_issued issued;
     struct buffer csr;
     buffer_init(&csr, TLS_REQUEST_PEM_MAX + 1);
@@ -309,6 +279,39 @@ static bool join_here(struct server *server, struct error *err)
     good = take_issued(server, &issued, err);
     authority_issued_release(&issued);
     return good;
+}
+
+static bool open_link(struct server *server, struct error *err)
+{
+    if (!server->settings.proxy.has_authority)
+        find_authority_here(server);
+    const struct authority_link_request request = {
+        .loop = &server->loop,
+        .streams = server->streams,
+        .settings = &server->link_settings,
+        .roles = server->settings.roles,
+        .role_count = server->settings.role_count,
+        .own = server->own,
+        .token = &server->token,
+        .join_here = server->settings.proxy.has_authority ? NULL : join_here,
+        .join_owner = server,
+    };
+    bool opened = authority_link_open(&request, &link_events, server, &server->link, err);
+    server->shared.link = server->link;
+    join_token_wipe(&server->token); /* the link has its copy */
+    return opened;
+}
+
+/* By default those of the authority on the same machine. */
+static void find_names(struct server *server)
+{
+    const struct authority_hosts *hosts = &server->authority_settings.core.hosts;
+    server->names = server->settings.proxy.names;
+    if (server->names.count > 0)
+        return;
+    for (size_t i = 0; i < hosts->count; i++)
+        server->name_items[i] = hosts->names[i];
+    server->names = (struct config_strings){server->name_items, hosts->count};
 }
 
 /* A token that is not needed may be anything; it is taken out of the environment all the same. */

@@ -4,6 +4,7 @@
 import calendar
 import json
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -183,3 +184,30 @@ def test_thief_who_renews_is_found_out(realm):
     (lock,) = [r for r in realm.authority.audit.records(event="lock.create") if r["bot"] == "ci-cloned"]
     assert lock
     assert "a copy is in use" in str(realm.authority.admin("lock", "ls"))
+
+
+def test_machine_that_slept_for_longer_than_the_proxys_certificate_lasts():
+    """A proxy beside its authority comes back by itself: it needs neither a token nor a restart."""
+
+    def short_services(configuration):
+        configuration["authority"]["service_ttl"] = "5s"
+
+    sleeper = Realm(MariaDB, short_services).start()
+    try:
+        tunnel = sleeper.tunnel("ci-sleep")
+        assert sleeper.query(tunnel) == ((1,),)
+        for joins in (2, 3):
+            sleeper.authority.signal(signal.SIGSTOP)
+            time.sleep(6.5)
+            sleeper.authority.signal(signal.SIGCONT)
+            process.wait_until(lambda: events_of(sleeper).count("proxy.join") == joins, "the proxy to join anew", 5)
+            time.sleep(2)  # connections that were ready before are not used any more, and it has renewed
+            assert sleeper.query(tunnel) == ((1,),)
+        assert not {"cert.conflict", "lock.create"} & set(events_of(sleeper))
+        assert "there is no join token" not in sleeper.authority.log()
+    finally:
+        sleeper.stop()
+
+
+def events_of(realm):
+    return [record["event"] for record in realm.authority.audit.records()]

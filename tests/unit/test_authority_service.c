@@ -629,12 +629,39 @@ Test(authority_service, issues_to_a_proxy_of_its_own_process)
     cr_assert(authority_service_issue_proxy(service, "proxy-1", csr, names, 1, &issued, &err), "%s",
               err.message);
     cr_assert(authority_service_start(service, &err), "%s", err.message);
-    cr_assert(!authority_service_issue_proxy(service, "proxy-2", csr, names, 1, &none, &err));
     who.certificate = strdup(issued.certificate);
     caller_open(&caller, &who);
     must(&caller, caller_asks(&caller, "{'request':'subscribe'}"));
     caller_close(&caller);
     authority_issued_release(&issued);
+    who_release(&who);
+}
+
+/* Its thread does it then; what the proxy had before is void. */
+Test(authority_service, issues_to_a_proxy_of_its_own_process_while_it_runs)
+{
+    static const char *const names[] = {"proxy.test"};
+    struct who who = {0}, other = join_proxy("proxy-1");
+    struct caller caller;
+    struct authority_issued issued;
+    struct error err = {0};
+    caller_open(&caller, &other);
+    must(&caller, caller_asks(&caller, "{'request':'subscribe'}"));
+    const char *csr = fresh_csr(&who);
+    cr_assert(!authority_service_issue_proxy(service, "no/name", csr, names, 1, &issued, &err));
+    for (int i = 0; i < 20; i++) {
+        cr_assert(authority_service_issue_proxy(service, "proxy-1", csr, names, 1, &issued, &err),
+                  "%s", err.message);
+        cr_assert(strstr(issued.certificate, "BEGIN CERTIFICATE"));
+        authority_issued_release(&issued);
+    }
+    cr_assert(caller_runs(&caller, is_closed), "it had joined before");
+    cr_assert_eq(count_records("proxy.join", 21), 21);
+    authority_service_stop(service);
+    cr_assert(!authority_service_issue_proxy(service, "proxy-1", csr, names, 1, &issued, &err));
+    cr_assert(strstr(err.message, "has stopped"), "%s", err.message);
+    caller_close(&caller);
+    who_release(&other);
     who_release(&who);
 }
 
