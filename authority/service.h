@@ -21,9 +21,9 @@
 #include "tls/certificate.h"
 
 /* Limits (I9). Those that a configuration may change are in authority/settings.h. */
-#define SERVICE_GROUP_MAX     256 /* requests of one transaction */
-#define SERVICE_DRAIN_LOOK_MS 10  /* between two looks whether all connections have ended */
-#define SERVICE_CALL_MS       5000
+#define SERVICE_GROUP_MAX     256  /* requests of one transaction */
+#define SERVICE_DRAIN_LOOK_MS 10   /* between two looks whether all connections have ended */
+#define SERVICE_CALL_MS       5000 /* until authority_service_issue_proxy() gives up */
 #define SERVICE_ALIVE_MS      1000 /* between two `alive` events */
 #define SERVICE_PUBLISH_MS    100  /* the least between two states that are sent */
 #define SERVICE_ADMINS_MAX    32   /* connections over the Unix socket at once */
@@ -70,7 +70,8 @@ struct authority_issued {
  * Lets a proxy join that lives in this process, and so needs no token: from the thread that opened
  * the service, between open and stop. It renews over the network, as all do, and is let in again
  * when its certificate has lapsed, as while the machine slept. While the service runs, its thread
- * does it and the caller waits; ERROR_TIMEOUT when it does not get to it within SERVICE_CALL_MS.
+ * does it and the caller waits. ERROR_TIMEOUT: it does not get to it within SERVICE_CALL_MS;
+ * ERROR_DENIED: the proxy was removed while it ran, or is locked.
  */
 bool authority_service_issue_proxy(struct authority_service *service, const char *name,
                                    const char *csr, const char *const *names, size_t name_count,

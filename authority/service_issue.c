@@ -14,7 +14,8 @@ struct service_call {
     const char *name;
     const struct tls_public *key;
     const struct authority_hosts *hosts;
-    struct authority_identity *identity;
+    struct authority_identity *identity; /* room for it: its texts are the authority's own */
+    struct authority_issued *out;
     bool done; /* the service's thread has answered: */
     bool good;
     struct error err;
@@ -40,30 +41,48 @@ static bool copy_issued(const struct authority_identity *identity, struct author
     return error_set(err, ERROR_MEMORY, "out of memory for a certificate");
 }
 
+/* At a start the proxy is let in whatever was said about it before: who starts it says so anew. */
+static bool decide(struct authority_service *service, const struct service_call *call,
+                   struct authority_refusal *refusal, struct error *err)
+{
+    int64_t now_us = clock_wall_us();
+    refusal->code = CONTROL_NO_ERROR;
+    if (service->started)
+        return authority_proxy_issue_again(service->core, call->name, call->key, call->hosts,
+                                           now_us, call->identity, refusal, err);
+    return authority_proxy_issue(service->core, call->name, call->key, call->hosts, call->hosts,
+                                 now_us, call->identity, err);
+}
+
+static bool record(struct authority_service *service, const struct service_call *call,
+                   struct audit_entry **entry, struct error *err)
+{
+    const struct authority_certificate *issued = &call->identity->certificate;
+    const struct authority_facts facts = {.proxy = call->name,
+                                          .kind = "in process",
+                                          .issued = issued->serial,
+                                          .not_after_us = issued->not_after_us};
+    return authority_event_begin(service->lane, AUTHORITY_EVENT_PROXY_JOIN, &facts, entry, err);
+}
+
 /* Signs, records, and says what became of it. Outside of a group. */
 static bool issue(struct authority_service *service, const struct service_call *call,
                   struct error *err)
 {
-    struct authority_refusal none = {0};
+    struct authority_refusal refusal;
     struct audit_entry *entry = NULL;
     bool own;
     if (!authority_enter(service->core, &own, err))
         return false;
-    bool done = authority_proxy_issue(service->core, call->name, call->key, call->hosts,
-                                      call->hosts, clock_wall_us(), call->identity, err);
-    if (done) {
-        const struct authority_certificate *issued = &call->identity->certificate;
-        const struct authority_facts facts = {.proxy = call->name,
-                                              .kind = "in process",
-                                              .issued = issued->serial,
-                                              .not_after_us = issued->not_after_us};
-        done =
-            authority_event_begin(service->lane, AUTHORITY_EVENT_PROXY_JOIN, &facts, &entry, err);
-    }
-    done = authority_leave(service->core, own, done, &none, err);
+    bool done = decide(service, call, &refusal, err) && copy_issued(call->identity, call->out, err);
+    done = done && record(service, call, &entry, err);
+    done = authority_leave(service->core, own, done, &refusal, err);
     if (entry)
         authority_event_finish(entry, done ? "ok" : "error", NULL);
-    return done;
+    if (done)
+        return true;
+    authority_issued_release(call->out);
+    return refusal.code ? error_set(err, ERROR_DENIED, "%s", refusal.message) : false;
 }
 
 /* --- while the service runs --- */
@@ -135,11 +154,13 @@ bool authority_service_issue_proxy(struct authority_service *service, const char
         .key = tls_request_public(request),
         .hosts = &hosts,
         .identity = calloc(1, sizeof *call.identity),
+        .out = out,
     };
-    bool done = call.identity ? (service->started ? hand_over(service, &call, err)
-                                                  : issue(service, &call, err)) &&
-                                    copy_issued(call.identity, out, err)
-                              : error_set(err, ERROR_MEMORY, "out of memory for a certificate");
+    bool done;
+    if (!call.identity)
+        done = error_set(err, ERROR_MEMORY, "out of memory for a certificate");
+    else
+        done = service->started ? hand_over(service, &call, err) : issue(service, &call, err);
     free(call.identity);
     tls_request_free(request);
     return done;

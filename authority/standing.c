@@ -307,3 +307,16 @@ bool authority_proxy_issue(struct authority *authority, const char *name,
         memcpy(row.names[i], allowed->names[i], sizeof row.names[i]);
     return issue_proxy(authority, &row, key, hosts, now_us, out, err);
 }
+
+bool authority_proxy_issue_again(struct authority *authority, const char *name,
+                                 const struct tls_public *key, const struct authority_hosts *hosts,
+                                 int64_t now_us, struct authority_identity *out,
+                                 struct authority_refusal *refusal, struct error *err)
+{
+    const struct authority_lock_query query = {.proxy = name};
+    struct store_proxy known;
+    refusal->code = CONTROL_NO_ERROR;
+    return find_proxy(authority, name, &known, refusal, err) &&
+           authority_lock_check(authority, &query, now_us, refusal, err) &&
+           authority_proxy_issue(authority, name, key, hosts, hosts, now_us, out, err);
+}

@@ -81,4 +81,11 @@ bool authority_proxy_issue(struct authority *authority, const char *name,
                            const struct authority_hosts *allowed, int64_t now_us,
                            struct authority_identity *out, struct error *err) MUST_USE;
 
+/* The same for a proxy in the authority's own process whose certificate has lapsed while it ran.
+ * CONTROL_NOT_FOUND: it was removed meanwhile; CONTROL_LOCKED: it is locked. */
+bool authority_proxy_issue_again(struct authority *authority, const char *name,
+                                 const struct tls_public *key, const struct authority_hosts *hosts,
+                                 int64_t now_us, struct authority_identity *out,
+                                 struct authority_refusal *refusal, struct error *err) MUST_USE;
+
 #endif

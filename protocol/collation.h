@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#define COLLATION_UTF8MB4 45 /* utf8mb4_general_ci, which every server knows */
+
 /* "utf8mb4", "latin1", …; "utf8mb4" for numbers that nobody has defined, servers' default today. */
 const char *collation_charset(uint16_t collation);
 

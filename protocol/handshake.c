@@ -4,11 +4,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "protocol/collation.h"
+
 #define PROTOCOL_VERSION 10
 
 /* In the greeting of our own: recent enough for every client. */
-#define OWN_VERSION                  "8.0.0-sallyport"
-#define COLLATION_UTF8MB4_GENERAL_CI 45
+#define OWN_VERSION "8.0.0-sallyport"
 
 /* The scramble comes in two parts, the first of this length (from before 4.1). */
 #define SCRAMBLE_FIRST 8
@@ -167,7 +168,7 @@ void handshake_greeting_own(const uint8_t scramble[HANDSHAKE_SCRAMBLE_SIZE],
         .version = OWN_VERSION,
         .vendor = HANDSHAKE_MYSQL,
         .capabilities = capability_offer(CAPABILITY_END_TO_END & ~CAPABILITY_LOCAL_FILES, false),
-        .collation = COLLATION_UTF8MB4_GENERAL_CI,
+        .collation = COLLATION_UTF8MB4,
         .status = STATUS_AUTOCOMMIT,
         .plugin = "caching_sha2_password",
     };

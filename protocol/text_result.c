@@ -192,9 +192,7 @@ static bool on_packet(struct text_result *result, struct byte_view payload, stru
 {
     if (payload.length == 0)
         return error_set(err, ERROR_MALFORMED, "an empty packet in an answer");
-    if (result->stage == STAGE_DONE)
-        return error_set(err, ERROR_MALFORMED, "a packet behind the end of an answer");
-    if (payload.data[0] == PACKET_ERR)
+    if (payload.data[0] == PACKET_ERR && result->stage != STAGE_DONE)
         return on_err(result, payload, err);
     switch (result->stage) {
     case STAGE_FIRST:
@@ -203,8 +201,10 @@ static bool on_packet(struct text_result *result, struct byte_view payload, stru
         return on_definition(result);
     case STAGE_DEFINITIONS_END:
         return on_definitions_end(result, payload, err);
-    default:
+    case STAGE_ROWS:
         return on_row_or_end(result, payload, err);
+    default:
+        return error_set(err, ERROR_MALFORMED, "a packet behind the end of an answer");
     }
 }
 

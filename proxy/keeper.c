@@ -414,8 +414,11 @@ static void join_here(struct keeper *keeper)
     struct error err = {0};
     keeper->kind = EXCHANGE_JOIN_PROXY;
     keeper->by_pin = false;
+    keeper->asked_us = clock_monotonic_us();
     if (keeper->request.join_here(keeper->request.join_owner, &err))
         changed(keeper);
+    else if (err.code == ERROR_DENIED)
+        fail_seldom(keeper, &err);
     else
         fail_for_now(keeper, &err);
 }

@@ -16,6 +16,9 @@
  * again: another one in its file is. What is told in the log is told once, and again after
  * KEEPER_LOG_MS while it lasts.
  *
+ * With the authority in this process nothing is saved, and a certificate that has lapsed all the
+ * same (the machine slept) is replaced without a token.
+ *
  * A crash between issue and saving leaves the certificate before, with which the authority renews
  * once more; a join is asked for again with the same key.
  */

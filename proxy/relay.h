@@ -189,6 +189,9 @@ void relay_change_account(struct session *session);
 void relay_change_account_reset(struct session *session);
 void relay_change_account_greeted(struct session *session,
                                   const struct handshake_greeting *greeting);
+/* Whether the policy of now still has the user who is about to log in. False: the session has
+ * ended. */
+bool relay_change_account_allowed(struct session *session) MUST_USE;
 void relay_change_account_logged_in(struct session *session);
 /* Whether it is under way and the new connection not logged in yet. */
 bool relay_connecting(const struct session *session);

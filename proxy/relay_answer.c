@@ -289,6 +289,11 @@ static bool follow(struct session *session, size_t length, struct outgoing *outg
         }
         if (!take_event(session, event, consumed, outgoing))
             return false;
+        if (relay_connecting(session) && outgoing->to < length) {
+            session_fail(session, REASON_UPSTREAM_PROTOCOL, 1159, "08S01",
+                         "the database sent more behind its answer to a reset");
+            return false;
+        }
     }
     return true;
 }

@@ -94,6 +94,29 @@ static bool is_alike(const struct session *session, const struct handshake_greet
            !(session->mariadb_capabilities & ~greeting->mariadb_capabilities);
 }
 
+/* What the session has agreed on since its first login. COM_SET_OPTION may have changed what a text
+ * may hold: statements are judged by that. */
+static void complete_login(struct session *session)
+{
+    struct handshake_login *login = &session->login;
+    login->mariadb_capabilities = session->mariadb_capabilities;
+    login->max_packet = session->max_packet;
+    login->zstd_level = session->zstd_level;
+    login->capabilities &= ~CAPABILITY_MULTI_STATEMENTS;
+    if (session->relay->multi_statements)
+        login->capabilities |= CAPABILITY_MULTI_STATEMENTS;
+}
+
+bool relay_change_account_allowed(struct session *session)
+{
+    struct login_verdict verdict;
+    if (session_judge_login(session, &session->login, &verdict))
+        return true;
+    session_fail(session, REASON_POLICY_CHANGED, verdict.code, verdict.sqlstate, "%s",
+                 verdict.decision.rule);
+    return false;
+}
+
 void relay_change_account_greeted(struct session *session,
                                   const struct handshake_greeting *greeting)
 {
@@ -103,9 +126,9 @@ void relay_change_account_greeted(struct session *session,
                      session->database->name);
         return;
     }
-    session->login.mariadb_capabilities = session->mariadb_capabilities;
-    session->login.max_packet = session->max_packet;
-    session->login.zstd_level = session->zstd_level;
+    if (!relay_change_account_allowed(session))
+        return;
+    complete_login(session);
     session_login_upstream(session);
 }
 

@@ -5,7 +5,7 @@
  */
 #include "base/clock.h"
 #include "proxy/authority_link.h"
-#include "proxy/session_internal.h"
+#include "proxy/relay.h"
 
 static bool has_certificate(const struct session *session)
 {
@@ -74,6 +74,8 @@ void session_login_upstream(struct session *session)
 
 void session_follow_mint(struct session *session)
 {
+    if (session->relay && !relay_change_account_allowed(session))
+        return;
     adopt_newer(session);
     if (has_certificate(session))
         log_in(session);

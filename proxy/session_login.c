@@ -462,6 +462,27 @@ static void on_accepted(void *owner, struct byte_view ok)
     log_leave(previous);
 }
 
+/* What stands in a greeting's place has no SQLSTATE, which a client that has logged in expects. */
+static bool send_err(struct session *session, struct byte_view payload,
+                     const struct packet_err *refusal)
+{
+    enum { STATE_AT = 3 };
+    bool has_state = payload.length > STATE_AT && payload.data[STATE_AT] == '#';
+    if (!session->relay || has_state)
+        return session_send_payload(session, payload);
+    struct buffer whole;
+    buffer_init(&whole, PACKET_LOGIN_MAX);
+    bool sent = buffer_append(&whole, payload.data, STATE_AT, NULL) &&
+                buffer_append(&whole, "#", 1, NULL) &&
+                buffer_append(&whole, refusal->sqlstate, strlen(refusal->sqlstate), NULL) &&
+                buffer_append(&whole, refusal->message.data, refusal->message.length, NULL);
+    if (!sent)
+        session_end(session, REASON_INTERNAL, "no memory for the database's refusal");
+    sent = sent && session_send_payload(session, view_of(&whole));
+    buffer_release(&whole);
+    return sent;
+}
+
 /* The database's own ERR goes to the client as it is: it says more than we could. */
 static void pass_refusal(struct session *session, struct byte_view payload)
 {
@@ -473,7 +494,7 @@ static void pass_refusal(struct session *session, struct byte_view payload)
         session_fail(session, REASON_UPSTREAM_PROTOCOL, 1159, "08S01", "%s", err.message);
         return;
     }
-    if (session_send_payload(session, payload)) {
+    if (send_err(session, payload, &refusal)) {
         session->error_code = refusal.code;
         memcpy(session->error_sqlstate, refusal.sqlstate, sizeof session->error_sqlstate);
         session_end(session, REASON_UPSTREAM_REFUSED, "database %s refused: %.*s",

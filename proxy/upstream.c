@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "protocol/auth.h"
+#include "protocol/collation.h"
 #include "protocol/command.h"
 #include "protocol/packet.h"
 #include "tls/auth_crypto.h"
@@ -617,6 +618,9 @@ bool upstream_login(struct upstream *upstream, const struct handshake_login *log
     upstream->login.auth_response = byte_view(NULL, 0);
     upstream->login.attributes = byte_view(buffer_bytes(&upstream->login_attributes),
                                            buffer_length(&upstream->login_attributes));
+    /* A login has one byte for it: COM_CHANGE_USER follows with the rest. */
+    if (login->collation > UINT8_MAX)
+        upstream->login.collation = COLLATION_UTF8MB4;
     upstream->login.capabilities = capability_login(
         upstream->greeting.capabilities, login->capabilities, true, login->schema[0] != '\0');
     if (!upstream->home->legs)

@@ -3,14 +3,16 @@
 database can do wrong meanwhile. (That it works is shown with the real ones, in test_minted.py.)"""
 
 import socket
+import struct
 import threading
 import time
 
+import pymysql
 import pytest
 
 from harness import process, wire
 from harness.commands import change_user_body
-from harness.realm import Realm, RealmCertificates
+from harness.realm import Realm, RealmCertificates, documents
 
 RESET, CHANGE, QUIT, QUERY = (bytes([code]) for code in (wire.RESET_CONNECTION, wire.CHANGE_USER, wire.QUIT, wire.QUERY))
 MARIADB = "11.8.0-MariaDB"
@@ -164,6 +166,20 @@ def test_more_behind_the_resets_answer(session):
     refused(connection, 1159)
 
 
+@pytest.mark.parametrize("rest", [b"\1", b"\1\0\0\1"], ids=["a byte", "a header"])
+def test_part_of_a_packet_behind_the_resets_answer(session, rest):
+    """It must not become the beginning of what the next server says."""
+
+    def more(peer):
+        log_in(peer)
+        peer.next_command()
+        peer.send_raw(wire.packet(wire.ok_packet(), 1) + rest)
+        peer.serve()
+
+    _, connection = session(then(good, more))
+    refused(connection, 1159, "more behind its answer to a reset")
+
+
 def test_next_server_can_less(session):
     """The client was told what its server can; behind a balancer stands one of another age."""
     less = wire.SERVER_FLAGS & ~wire.PS_MULTI_RESULTS
@@ -179,11 +195,17 @@ def test_next_server_is_of_another_vendor(session):
 
 
 def test_next_server_refuses_the_connection(session):
+    """In its greeting's place, where servers leave the SQLSTATE out; a client that has logged in expects one."""
+
     def full(peer):
-        peer.send(wire.err_packet(1040, "Too many connections", "08004"), sequence=0)
+        peer.send(b"\xff" + struct.pack("<H", 1040) + b"Too many connections", sequence=0)
 
     _, connection = session(then(full))
-    refused(connection, 1040, "Too many connections")
+    connection.command(wire.CHANGE_USER, change_user_body("writer"))
+    while (answer := connection.read())[:1] == b"\xfe":
+        connection.send(b"")
+    assert answer == b"\xff" + struct.pack("<H", 1040) + b"#HY000Too many connections"
+    assert connection.at_end() == b""
 
 
 def test_next_server_refuses_the_login(session):
@@ -260,6 +282,44 @@ def test_refused_change_is_not_survived(session):
     server, connection = session(then(refuse, version=MARIADB))
     refused(connection, 1049)
     assert QUERY not in [command[:1] for command in server.commands]
+
+
+def test_user_who_is_taken_from_the_role_meanwhile(realm, session):
+    """He is not logged in any more: what decides is the policy when the database could be told."""
+    go, waits = threading.Event(), threading.Event()
+
+    def late(peer):
+        if not waits.is_set():
+            waits.set()
+            go.wait(10)
+        good(peer)
+
+    server, connection = session(then(late))
+    connection.command(wire.CHANGE_USER, change_user_body("writer"))
+    if connection.expect()[:1] == b"\xfe":
+        connection.send(b"")
+    assert waits.wait(5)
+    reduced = documents(server.port)
+    reduced["roles"][1]["allow"]["mysql_users"] = ["reader"]
+    realm.apply(reduced)
+    try:
+        realm.refused(realm.bot, "no role allows MySQL user writer", 1.5, user="writer")
+        go.set()
+        with pytest.raises(wire.ServerError, match="no role allows MySQL user writer"):
+            connection.expect()
+        assert server.users == [("reader", "reader")]
+    finally:
+        go.set()
+        realm.apply(documents(server.port))
+        process.wait_until(lambda: may_log_in(realm, "writer"), "the writer to be allowed again")
+
+
+def may_log_in(realm, user):
+    try:
+        realm.connect(realm.bot, user=user).close()
+    except pymysql.MySQLError:
+        return False
+    return True
 
 
 def test_lock_meanwhile(realm, session):

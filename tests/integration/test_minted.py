@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -18,7 +19,7 @@ import pymysql
 import pytest
 
 from harness import database, process, wire
-from harness.commands import change_user_body, wait_gone
+from harness.commands import change_user, change_user_body, read_results, wait_gone
 from harness.guest import Unavailable
 from harness.mariadb import MariaDB, MariaDB11
 from harness.mysql9 import MySQL9
@@ -225,6 +226,49 @@ def test_change_to_a_user_that_the_authority_never_mints_for(remote):
     assert record["outcome"] == "error" and record["error"]["code"] == 1159
 
 
+def raw_connection(tunnel, **more):
+    port = int(tunnel.listens[0].rsplit(":", 1)[1])
+    connection = wire.Connection(socket.create_connection(("127.0.0.1", port)))
+    wire.log_in(connection, "reader", "shop", **more)
+    return connection
+
+
+def test_set_option_outlives_a_change(realm):
+    """The proxy judges texts by it: what it takes for one statement, the server must not take for two."""
+    tunnel = realm.tunnel("ci-change-option")
+    two = b"SELECT 1; SELECT 2"
+    for flags, option, works in ((wire.CLIENT_FLAGS, 1, False), (wire.CLIENT_FLAGS & ~wire.MULTI_STATEMENTS, 0, True)):
+        with raw_connection(tunnel, flags=flags) as connection:
+            for user in ("reader", "ci-app.2", "reader"):
+                connection.command(wire.SET_OPTION, struct.pack("<H", option))
+                assert connection.expect()[:1] in (b"\xfe", b"\0")
+                change_user(connection, user)
+                connection.command(wire.QUERY, two)
+                if works:
+                    assert len(read_results(connection)) == 2
+                else:
+                    with pytest.raises(wire.ServerError, match="1064"):
+                        connection.expect()
+
+
+def test_change_with_a_collation_of_two_bytes(realm):
+    """Its low byte alone would be another character set's: 310 is 54, utf16_general_ci."""
+    tunnel = realm.tunnel("ci-change-collation")
+    collations = {309: "utf8mb4_0900_bin", 310: "utf8mb4_nb_0900_ai_ci"}
+    if not realm.server.mysql9:
+        collations = {2304: "uca1400_ai_ci"}
+    for number, name in collations.items():
+        with raw_connection(tunnel) as connection:
+            for user in ("reader", "ci-app.2"):
+                body = user.encode() + b"\0\0shop\0" + struct.pack("<H", number) + b"mysql_native_password\0"
+                connection.command(wire.CHANGE_USER, body)
+                while (answer := connection.expect())[:1] == b"\xfe":
+                    connection.send(b"")
+                assert answer[:1] == b"\0"
+                (seen,) = wire.query(connection, "SELECT @@collation_connection")
+                assert name in seen.decode()
+
+
 def test_many_changes_at_once(realm):
     tunnel = realm.tunnel("ci-change-many")
 
@@ -242,10 +286,8 @@ def test_many_changes_at_once(realm):
 
 def test_client_that_leaves_during_a_change(realm):
     tunnel = realm.tunnel("ci-change-leave")
-    port = int(tunnel.listens[0].rsplit(":", 1)[1])
     for wait in range(20):
-        with wire.Connection(socket.create_connection(("127.0.0.1", port))) as connection:
-            wire.log_in(connection, "reader", "shop")
+        with raw_connection(tunnel) as connection:
             connection.command(wire.CHANGE_USER, change_user_body("ci-app.2"))
             if connection.expect()[:1] == b"\xfe":
                 connection.send(b"")

@@ -657,6 +657,14 @@ Test(authority_service, issues_to_a_proxy_of_its_own_process_while_it_runs)
     }
     cr_assert(caller_runs(&caller, is_closed), "it had joined before");
     cr_assert_eq(count_records("proxy.join", 21), 21);
+    admin_does("{'request':'lock_add','kind':'proxy','target':'proxy-1','reason':'away with it'}");
+    cr_assert(!authority_service_issue_proxy(service, "proxy-1", csr, names, 1, &issued, &err));
+    cr_assert_eq(err.code, ERROR_DENIED);
+    cr_assert(strstr(err.message, "away with it"), "%s", err.message);
+    admin_does("{'request':'proxy_remove','name':'proxy-1'}");
+    cr_assert(!authority_service_issue_proxy(service, "proxy-1", csr, names, 1, &issued, &err));
+    cr_assert_eq(err.code, ERROR_DENIED);
+    cr_assert(strstr(err.message, "was removed"), "%s", err.message);
     authority_service_stop(service);
     cr_assert(!authority_service_issue_proxy(service, "proxy-1", csr, names, 1, &issued, &err));
     cr_assert(strstr(err.message, "has stopped"), "%s", err.message);
