@@ -281,7 +281,7 @@ Test(rows, tokens_are_pruned_and_removed)
     size_t count = 0;
     token.kind = STORE_TOKEN_PROXY;
     for (int i = 0; i < 5; i++) {
-        snprintf(token.id, sizeof token.id, "000000000000000%d", i);
+        snprintf(token.id, sizeof token.id, "000000000000000%c", '0' + i);
         token.expires_us = NOW + i;
         cr_assert(store_token_add(store, &token, &err), "%s", err.message);
     }
@@ -345,7 +345,7 @@ Test(rows, ledger_forgets_what_has_ended)
     int64_t removed;
     struct store_certificate certificate;
     for (int i = 0; i < 5; i++) {
-        snprintf(serial, sizeof serial, "a%d", i);
+        snprintf(serial, sizeof serial, "a%c", '0' + i);
         certificate = store_a_certificate(serial, "");
         certificate.not_after_us = NOW + i;
         cr_assert(store_certificate_add(store, &certificate, &err), "%s", err.message);
