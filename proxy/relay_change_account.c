@@ -3,8 +3,8 @@
  * COM_CHANGE_USER where each MySQL user has a certificate of his own (docs/decisions/0808): a
  * connection has shown one user's, and no other account accepts it. So the session takes another:
  *
- *   COM_RESET_CONNECTION ─► OK ─► the former connection is closed, the next dialled ─► greeting ─►
- * (certificate) ─► login ─► COM_CHANGE_USER on the new one
+ *   COM_RESET_CONNECTION on the former one ─► OK: it is closed, the next one dialled
+ *   ─► greeting ─► (its user's certificate) ─► login ─► COM_CHANGE_USER on the next one
  *
  * The reset comes first so that locks, transaction and temporary tables are gone when the client
  * goes on, as after a change in place. COM_CHANGE_USER comes last for what a login cannot say (a
