@@ -163,7 +163,7 @@ def test_dropped_ca_ends_renewed_sessions():
                 realm.authority.admin("ca", "rotate", "bot", "--to", phase, "--force")
             dropped = time.time()
             assert query_until_it_ends(connection, dropped + TTL) < dropped + 1.5
-        (end,) = [r for r in realm.authority.audit.records(event="session.end") if r["bot"] == "ci-leak"]
+        end = realm.authority.audit.wait_for(lambda r: r["event"] == "session.end" and r["bot"] == "ci-leak")
         assert end["reason"] == "certificate" and "unknown CA" in str(end)
     finally:
         realm.stop()
