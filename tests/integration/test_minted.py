@@ -343,7 +343,7 @@ def test_table(realm):
 def test_minting_for_a_check_is_audited_with_who_asked(realm):
     before = len(realm.authority.audit.records())
     check(realm, "shop", "--user", "app_three")
-    (record,) = [each for each in realm.authority.audit.records()[before:] if each["event"] == "cert.issue"]
+    record = realm.authority.audit.wait_for(None, after=before, event="cert.issue", mysql_user="app_three")
     details = record["details"]
     assert record["mysql_user"] == "app_three" and details["uid"] == 0 and details["kind"] == "database-client"
     assert "proxy" not in record
